@@ -1,0 +1,1 @@
+"""Interlock: a Dagster asset-based MLOps platform with governance guardrails."""
