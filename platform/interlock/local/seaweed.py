@@ -262,9 +262,9 @@ def lists_buckets(endpoint_url: str, *, access_key: str, secret_key: str) -> boo
     Returns:
         True when it does within two seconds.
     """
-    from botocore.auth import S3SigV4Auth  # noqa: PLC0415 - 0.2 s that most imports of this never need
-    from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-    from botocore.credentials import Credentials  # noqa: PLC0415
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
 
     request = AWSRequest("GET", f"{endpoint_url}/")
     S3SigV4Auth(Credentials(access_key, secret_key), "s3", REGION).add_auth(request)
