@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from interlock.errors import ConfigurationError
-from interlock.governance.principal import Environment, Principal, Role
+from interlock.governance.principal import Environment, IdentitySource, Principal, Role
 
 T = TypeVar("T")
 
@@ -87,14 +87,6 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
         )
     }
 )
-
-
-class IdentitySource(StrEnum):
-    """Where principals come from."""
-
-    ENV = "env"
-    LOCAL = "local"
-    OIDC_PROXY = "oidc-proxy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,10 +332,11 @@ def _choice(choices: type[T]) -> Callable[[str], T]:
 
 
 def _identity_source(value: str) -> IdentitySource:
-    source = _choice(IdentitySource)(value)
-    if source is not IdentitySource.ENV:
-        raise ValueError(f"env: {source} is not available in this version")
-    return source
+    if value in {IdentitySource.LOCAL, IdentitySource.OIDC_PROXY}:
+        raise ValueError(f"env: {value} is not available in this version")
+    if value != IdentitySource.ENV:
+        raise ValueError("env (local and oidc-proxy are not available in this version)")
+    return IdentitySource.ENV
 
 
 def _person_role(value: str) -> Role:
