@@ -1,0 +1,1 @@
+"""Numerics: tables and arrays in, values out; no I/O, no framework, no environment."""
