@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from interlock.ml.search_space import (
     Distribution,
@@ -37,7 +37,12 @@ class _Kind:
     space: Mapping[str, Distribution]
 
 
-_KINDS: Mapping[str, _Kind] = {
+CandidateName = Literal["logistic_regression", "random_forest", "hist_gradient_boosting", "xgboost"]
+
+CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
+"""Names of all candidates, the simplest first; a tie in the search goes to the simpler."""
+
+_KINDS: Mapping[CandidateName, _Kind] = {
     "logistic_regression": _Kind(
         limits={"C": Limits(1e-6, 1e6)},
         space={"C": LogUniform(log_uniform=(1e-3, 1e2))},
@@ -95,9 +100,6 @@ _KINDS: Mapping[str, _Kind] = {
     ),
 }
 
-CANDIDATES = tuple(_KINDS)
-"""Names of all candidates, the simplest first; a tie in the search goes to the simpler."""
-
 
 class CandidateSettings(BaseModel):
     """What a product says about one candidate; ``{}`` takes every default.
@@ -113,22 +115,10 @@ class CandidateSettings(BaseModel):
     space: Mapping[str, Distribution] = {}
 
 
-class Candidates(BaseModel):
-    """The YAML section ``candidates``: those named compete, the others do not.
+class Candidates(RootModel[Mapping[CandidateName, CandidateSettings]]):
+    """The YAML section ``candidates``: those named compete, the others do not."""
 
-    Attributes:
-        logistic_regression: L2-penalised logistic regression.
-        random_forest: Random forest.
-        hist_gradient_boosting: scikit-learn's histogram gradient boosting.
-        xgboost: XGBoost with histogram trees.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    logistic_regression: CandidateSettings | None = None
-    random_forest: CandidateSettings | None = None
-    hist_gradient_boosting: CandidateSettings | None = None
-    xgboost: CandidateSettings | None = None
+    model_config = ConfigDict(frozen=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -140,10 +130,10 @@ class Candidates(BaseModel):
 
     @model_validator(mode="after")
     def _spaces_fit(self) -> Self:
-        if not self.chosen:
+        if not self.root:
             msg = f"no candidate is named; name at least one of {', '.join(CANDIDATES)}"
             raise ValueError(msg)
-        for name, settings in self.chosen.items():
+        for name, settings in self.root.items():
             limits = _KINDS[name].limits
             for parameter, distribution in settings.space.items():
                 if parameter not in limits:
@@ -155,13 +145,12 @@ class Candidates(BaseModel):
         return self
 
     @property
-    def chosen(self) -> dict[str, CandidateSettings]:
+    def chosen(self) -> dict[CandidateName, CandidateSettings]:
         """The candidates that compete, in the order of ``CANDIDATES``."""
-        named = {name: getattr(self, name) for name in CANDIDATES}
-        return {name: settings for name, settings in named.items() if settings is not None}
+        return {name: self.root[name] for name in CANDIDATES if name in self.root}
 
 
-def space_of(name: str, settings: CandidateSettings) -> dict[str, Distribution]:
+def space_of(name: CandidateName, settings: CandidateSettings) -> dict[str, Distribution]:
     """The candidate's default space with the product's entries in place.
 
     Args:
@@ -175,7 +164,7 @@ def space_of(name: str, settings: CandidateSettings) -> dict[str, Distribution]:
 
 
 def build_pipeline(
-    name: str,
+    name: CandidateName,
     parameters: Mapping[str, Scalar],
     *,
     numeric: tuple[str, ...],
