@@ -1,8 +1,8 @@
 """What is asked of the policies, and what they answer.
 
-Here are the values: actions, resources, the facts of a request, the decision. What the
-policies say is in ``policies/*.cedar``, how they are evaluated in ``policy.py``, who asks
-in ``principal.py``. ADR-0002.
+Here are the values: actions, resources, the decision. Who asks is in ``principal.py``, the
+facts of a request in ``facts.py``, what the policies say in ``policies/*.cedar``, and how
+they are evaluated in ``policy.py``. ADR-0002.
 """
 
 from __future__ import annotations
@@ -11,13 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from interlock.errors import AccessDenied
-from interlock.governance.gates import GateResult
-from interlock.governance.principal import (
-    Environment,
-    IdentitySource,
-    Principal,
-    Role,
-)
+from interlock.governance.principal import Environment, Principal
 
 
 class Action(StrEnum):
@@ -69,50 +63,6 @@ class Resource:
 
     kind: str
     name: str
-
-
-class Fairness(StrEnum):
-    """What the fairness assessment of a version found."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_ASSESSED = "not_assessed"
-
-
-@dataclass(frozen=True)
-class RequestContext:
-    """The facts of a request, each as it was found; what was not found stays ``None``.
-
-    A missing fact never helps: every policy that asks for it then denies.
-
-    Attributes:
-        mark: Environment that the buckets and the registry were created for; empty when
-            they carry no mark.
-        identity_source: Where the principal's name and role come from.
-        identity_chosen: Whether IDENTITY_SOURCE was set explicitly.
-        roles_restricted: Whether a list of allowed roles is set for this environment.
-        allowed_roles: That list; needed only when it is set.
-        gates: Results of all gates of the version; for promotion.
-        fairness: Result of its fairness assessment; for promotion outside dev.
-        signed: Whether the signature of its artifact was verified; for promotion and
-            serving outside dev.
-        approved: Whether a valid approval by quorum exists; for promotion and serving
-            outside dev.
-        author: Name of who trained the version; for approval.
-        requester: Name of who asked for the approval; for approval.
-    """
-
-    mark: str | None = None
-    identity_source: IdentitySource | None = None
-    identity_chosen: bool | None = None
-    roles_restricted: bool | None = None
-    allowed_roles: frozenset[Role] | None = None
-    gates: tuple[GateResult, ...] | None = None
-    fairness: Fairness | None = None
-    signed: bool | None = None
-    approved: bool | None = None
-    author: str | None = None
-    requester: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
