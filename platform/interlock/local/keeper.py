@@ -51,7 +51,12 @@ class Keeper:
             # A handler here becomes the default disposition there: a service started from a
             # shell's background job would otherwise inherit that SIGINT is ignored.
             child = subprocess.Popen(  # noqa: S603 - the command is Interlock's own
-                self.command, stdin=subprocess.DEVNULL, stdout=2, stderr=2, start_new_session=True
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                stderr=2,
+                close_fds=False,  # the lock that Interlock handed over stays held
+                start_new_session=True,
             )
         except OSError as error:
             print(f"cannot start {self.command[0]}: {error}", file=sys.stderr)

@@ -15,29 +15,36 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from interlock.errors import ProcessFailed
+from interlock.local.locks import FileLock, read_held
 
 KEEPER = Path(__file__).with_name("keeper.py")
-TAIL_BYTES = 4_096  # of a log, shown when its process fails
+EXCERPT_BYTES = 65_536  # of a log, read when its process fails
+FIRST_LINES, LAST_LINES = 12, 6  # shown of it: a Go panic says why first, Python last
 STOP_SECONDS = 6.0  # more than the keeper's own grace, so that this one is the last resort
+LOCK_SECONDS = 10.0  # how long the last process on the same lock may take to end
 POLL_SECONDS = 0.02  # between two looks at whether a child is ready
 
 
-def log_tail(path: Path, *, lines: int = 12) -> str:
-    """The last lines of a log.
+def log_excerpt(path: Path, *, start: int = 0) -> str:
+    """The first and last lines that a process logged.
 
     Args:
         path: The log.
-        lines: How many at most.
+        start: Where in it the process began, bytes.
 
     Returns:
         The lines, indented by two spaces; a note when there are none.
     """
     try:
-        data = path.read_bytes()[-TAIL_BYTES:]
+        with path.open("rb") as log:
+            log.seek(start)
+            data = log.read(EXCERPT_BYTES)
     except FileNotFoundError:
         data = b""
-    found = [line for line in data.decode(errors="replace").splitlines() if line.strip()]
-    return "\n".join(f"  {line}" for line in found[-lines:]) or "  (nothing logged)"
+    lines = [f"  {line}" for line in data.decode(errors="replace").splitlines() if line.strip()]
+    if len(lines) > FIRST_LINES + LAST_LINES:
+        lines = [*lines[:FIRST_LINES], "  ...", *lines[-LAST_LINES:]]
+    return "\n".join(lines) or "  (nothing logged)"
 
 
 class ChildProcess:
@@ -49,6 +56,7 @@ class ChildProcess:
         environment: The whole environment of the child.
         log: File that its output is appended to.
         directory: Its working directory.
+        lock: File whose lock it holds as long as it lives, so that it never runs twice.
     """
 
     def __init__(
@@ -59,13 +67,16 @@ class ChildProcess:
         environment: Mapping[str, str],
         log: Path,
         directory: Path,
+        lock: Path,
     ) -> None:
         self.service = service
         self.command = tuple(command)
         self.environment = dict(environment)
         self.log = log
         self.directory = directory
+        self.lock = lock
         self.pid: int | None = None
+        self._log_start = 0
         self._keeper: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -85,12 +96,20 @@ class ChildProcess:
         """Starts the child; returns once it has a process id, before it is ready.
 
         Raises:
-            ProcessFailed: It runs already, or its program cannot be started.
+            ProcessFailed: It runs already, here or elsewhere, or its program cannot be started.
         """
         if self.running:
             raise ProcessFailed(f"{self.service} is running already", remedy="stop it first")
+        lock = self._take_lock()
+        try:
+            self._spawn(lock)
+        finally:
+            lock.release()  # the child has it now
+
+    def _spawn(self, lock: FileLock) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
+            self._log_start = log.tell()
             self._keeper = subprocess.Popen(  # noqa: S603 - Interlock's own command
                 [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), *self.command],
                 stdin=subprocess.PIPE,
@@ -98,6 +117,7 @@ class ChildProcess:
                 stderr=log,
                 env=self.environment,
                 cwd=self.directory,
+                pass_fds=(lock.descriptor,),
                 start_new_session=True,
             )
         assert self._keeper.stdout is not None  # noqa: S101 - PIPE above
@@ -106,6 +126,22 @@ class ChildProcess:
             self._collect(STOP_SECONDS)
             raise self.failure("did not start")
         self.pid = int(line)
+        lock.write({"service": self.service, "pid": self.pid, "keeper": self._keeper.pid})
+
+    def _take_lock(self) -> FileLock:
+        self.lock.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.lock)
+        if lock.acquire(seconds=0.5):
+            return lock
+        end_orphan(self.lock)
+        if lock.acquire(seconds=LOCK_SECONDS):
+            return lock
+        holder = read_held(self.lock) or {}
+        raise ProcessFailed(
+            f"{self.service} runs elsewhere already (process {holder.get('pid', 'unknown')} "
+            f"holds {self.lock})",
+            remedy="run `interlock down`, or wait until the other command has ended",
+        )
 
     def wait_until(self, is_ready: Callable[[], bool], *, seconds: float) -> None:
         """Waits until the child is ready.
@@ -151,8 +187,9 @@ class ChildProcess:
         """
         status = self._keeper.poll() if self._keeper is not None else None
         ended = f" with exit status {status}" if status is not None else ""
+        said = log_excerpt(self.log, start=self._log_start)
         return ProcessFailed(
-            f"{self.service} {what}{ended}; the end of {self.log}:\n{log_tail(self.log)}\n",
+            f"{self.service} {what}{ended}; {self.log} says:\n{said}\n",
             remedy="read the log above; `interlock doctor` finds the usual causes",
         )
 
@@ -176,6 +213,33 @@ class ChildProcess:
                 if pipe is not None:
                     pipe.close()
         self.pid = None
+
+
+def end_orphan(lock: Path) -> bool:
+    """Ends a service whose keeper was killed, so that nobody watches it any more.
+
+    Args:
+        lock: The service's lock; held, it proves that the process id in it is the service's.
+
+    Returns:
+        Whether there was one.
+    """
+    holder = read_held(lock)
+    if holder is None or is_alive(int(holder["keeper"])):
+        return False
+    _kill_group(int(holder["pid"]))
+    return True
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with that number, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _kill_group(group: int) -> None:

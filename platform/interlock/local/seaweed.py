@@ -21,7 +21,6 @@ from interlock.local.process import ChildProcess
 
 REGION = "us-east-1"  # a name without meaning here; every client must give one
 READY_SECONDS = 30.0  # measured: under 1 s; a loaded machine gets more
-MASTER_FOLDER = "master"
 
 
 def weed_program() -> Path:
@@ -143,6 +142,7 @@ class SeaweedServer:
         self._secret_key = secret_key
         self._ports = ports
         self._child: ChildProcess | None = None
+        self._master_state: Path | None = None
 
     def __repr__(self) -> str:
         return f"SeaweedServer({str(self.directory)!r}, port={self.port})"
@@ -185,9 +185,7 @@ class SeaweedServer:
         ports = self._ports if self._ports is not None else SeaweedPorts.beside(self.port)
         require_free(ports.by_service())
         self.directory.mkdir(parents=True, exist_ok=True)
-        # Raft state of a single master, named after its port: of no use to the next start.
-        shutil.rmtree(self.directory / MASTER_FOLDER, ignore_errors=True)
-        (self.directory / MASTER_FOLDER).mkdir()
+        self._master_state = self.directory / f"m{ports.master}"
         self._child = ChildProcess(
             "S3",
             [str(weed_program()), "mini", *self._flags(ports)],
@@ -199,6 +197,7 @@ class SeaweedServer:
             },
             log=self.log,
             directory=self.directory,
+            lock=self.directory.with_name(f"{self.directory.name}.lock"),
         )
         self._child.start()
         return self._child
@@ -216,6 +215,7 @@ class SeaweedServer:
         """Stops the server: SIGTERM, after four seconds SIGKILL. Data is safe either way."""
         if self._child is not None:
             self._child.stop()
+            self._drop_master_state()
 
     def kill(self) -> None:
         """Ends the server with SIGKILL, as a crash would."""
@@ -231,10 +231,15 @@ class SeaweedServer:
             self.endpoint_url, access_key=self._access_key, secret_key=self._secret_key
         )
 
+    def _drop_master_state(self) -> None:
+        # Raft state of a single master, in a folder named after its port: the next start has
+        # another port and learns everything from the volumes, so the folders would only pile up.
+        if self._master_state is not None:
+            shutil.rmtree(self._master_state, ignore_errors=True)
+
     def _flags(self, ports: SeaweedPorts) -> tuple[str, ...]:
         return (
             f"-dir={self.directory}",
-            f"-master.dir={self.directory / MASTER_FOLDER}",
             f"-ip={LOOPBACK}",
             f"-ip.bind={LOOPBACK}",
             "-webdav=false",
