@@ -70,6 +70,12 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
             Variable(
                 "BASELINE_DATA_HASH", "", "SHA-256 of the snapshot that drift is measured from"
             ),
+            Variable(
+                "RUN_SIGNING_KEY",
+                "",
+                "Proves that a schedule started a run; 32 bytes or more, unset skips schedules",
+                secret=True,
+            ),
             Variable("MLFLOW_TRACKING_URI", "", "MLflow; unset means the embedded one"),
             Variable("MIN_ACCURACY", "", "Lowest accuracy that any product may ask for, 0 to 1"),
             Variable("MIN_F1_SCORE", "", "Lowest F1 score that any product may ask for, 0 to 1"),
@@ -106,6 +112,7 @@ class Settings:
     audit_log_prefix: str
     audit_retention_days: int
     baseline_data_hash: str | None
+    run_signing_key: str | None = field(repr=False)
     mlflow_tracking_uri: str | None = field(repr=False)
     min_accuracy: float | None
     min_f1_score: float | None
@@ -148,6 +155,7 @@ class Settings:
             audit_log_prefix=read.required("AUDIT_LOG_PREFIX", _prefix),
             audit_retention_days=read.required("AUDIT_RETENTION_DAYS", _days),
             baseline_data_hash=read.optional("BASELINE_DATA_HASH", _sha256),
+            run_signing_key=read.optional("RUN_SIGNING_KEY", _one_line),
             mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", _one_line),
             min_accuracy=read.optional("MIN_ACCURACY", _share),
             min_f1_score=read.optional("MIN_F1_SCORE", _share),
@@ -226,6 +234,11 @@ def load_settings() -> Settings:
         ConfigurationError: A variable is wrong.
     """
     return Settings.from_environment(os.environ)
+
+
+def process_environment() -> Mapping[str, str]:
+    """All variables of this process, where a product's named secrets are looked up."""
+    return MappingProxyType(dict(os.environ))
 
 
 def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
