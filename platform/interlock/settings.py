@@ -7,11 +7,12 @@ read settings and hand plain arguments down; ``actions/`` and ``adapters/`` neve
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import pwd
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -253,13 +254,34 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **additions}
 
 
-def apply_to_process(additions: Mapping[str, str]) -> None:
+@contextlib.contextmanager
+def applied_to_process(additions: Mapping[str, str]) -> Iterator[Settings]:
     """Sets variables for libraries that read them in this process (boto3, MLflow, Dagster).
 
     Args:
-        additions: Variables to add or replace.
+        additions: Variables to add or replace while the block runs.
+
+    Yields:
+        The settings that they give.
     """
+    before = {name: os.environ.get(name) for name in additions}
     os.environ.update(additions)
+    try:
+        yield load_settings()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def no_proxy_on_loopback() -> dict[str, str]:
+    """Variables that keep requests to this machine off the proxy, where one is configured."""
+    before = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    hosts = [host for host in before.split(",") if host.strip()]
+    hosts += [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+    return {"NO_PROXY": ",".join(hosts), "no_proxy": ",".join(hosts)}
 
 
 def principal(settings: Settings) -> Principal:
