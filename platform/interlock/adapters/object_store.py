@@ -1,95 +1,108 @@
 """S3: conditional writes, versions, Object Lock.
 
-Here live the interface that everything else speaks (``ObjectStore``), its values, and
-``S3ObjectStore``, which speaks it over the network. The translation of foreign errors is in
+Here lives ``S3ObjectStore``, which speaks S3 over the network. The interface that everything
+else speaks, with its values, is in ``store_interface.py`` and re-exported: this module is the
+one to import. The connection is in ``s3_client.py``, the translation of foreign errors in
 ``s3_errors.py``, the multipart upload in ``s3_upload.py``, the test of a store's promises in
-``store_probe.py``. What is stored under which key is decided elsewhere.
-
-Every write is conditional or says in its name that it is not. Every method may raise
-``StoreUnavailable`` (no answer, or the credentials are refused) and ``StoreError`` (the store
-refuses this operation); the methods name the others. A write whose answer was lost may have
-landed: the writer finds out by reading.
+``store_probe.py``.
 """
+# ruff: noqa: D102 - the interface documents these methods
 
 from __future__ import annotations
 
-import threading
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
+from interlock.adapters.s3_client import S3Client
+from interlock.adapters.s3_errors import error_code, translated
+from interlock.adapters.s3_upload import PART_BYTES, read_part, upload_parts
+from interlock.adapters.store_interface import (
+    NO_METADATA,
+    BucketLock,
+    ObjectBody,
+    ObjectInfo,
+    ObjectStore,
+    ObjectVersion,
+)
+from interlock.adapters.store_probe import ProbedStore, probe_store
+from interlock.errors import (
+    ObjectExists,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreError,
+    StoreUnfit,
+)
+
+__all__ = [
+    "NO_METADATA",
+    "BucketLock",
+    "ObjectBody",
+    "ObjectInfo",
+    "ObjectStore",
+    "ObjectVersion",
+    "S3ObjectStore",
+]
+
+CHUNK_BYTES: Final = 1024 * 1024
+_NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
+_COMPLIANCE: Final = "COMPLIANCE"
 
 
-@dataclass(frozen=True)
-class ObjectInfo:
-    """What a store says about an object without its bytes.
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
-    Attributes:
-        key: Its key.
-        size: Bytes.
-        etag: Opaque token of this state of the object, quotes included.
-        last_modified: When it was stored, UTC.
-        metadata: What the writer noted with it; ``list`` does not fill it.
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class S3ObjectStore(ProbedStore):
+    """A store that speaks S3 over the network. Safe to use from many threads.
+
+    Nothing is sent when it is built; boto3 is loaded with the first request.
+
+    Args:
+        endpoint_url: Address; None for AWS.
+        access_key: Access key; None for AWS's own ways of finding one.
+        secret_key: Its secret; None with ``access_key``.
+        region: Region, e.g. ``eu-central-1``.
+        clock: Now, aware UTC; for the probe.
+        new_id: Something that was never used before; for the probe.
+        page_size: Objects per request when listing; S3 gives at most 1,000.
     """
 
-    key: str
-    size: int
-    etag: str
-    last_modified: datetime
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None,
+        access_key: str | None,
+        secret_key: str | None,
+        region: str,
+        clock: Callable[[], datetime] = _utc_now,
+        new_id: Callable[[], str] = _new_id,
+        page_size: int = 1_000,
+    ) -> None:
+        self._s3 = S3Client(
+            endpoint_url=endpoint_url,
+            access_key=access_key,
+            secret_key=secret_key,
+            region=region,
+            page_size=page_size,
+        )
+        self._clock = clock
+        self._new_id = new_id
 
+    @property
+    def endpoint(self) -> str:
+        """Where the store is, without credentials; for messages."""
+        return self._s3.endpoint
 
-@dataclass(frozen=True)
-class ObjectBody:
-    """An object with its bytes."""
-
-    info: ObjectInfo
-    data: bytes
-
-
-@dataclass(frozen=True)
-class ObjectVersion:
-    """One version of an object, or a marker that hides the ones before it.
-
-    Attributes:
-        key: Its key.
-        version_id: Opaque.
-        is_latest: Whether readers who name no version get this one.
-        is_delete_marker: Whether it hides the object; such a version has no bytes.
-        last_modified: When it was stored, UTC.
-        size: Bytes.
-    """
-
-    key: str
-    version_id: str
-    is_latest: bool
-    is_delete_marker: bool
-    last_modified: datetime
-    size: int
-
-
-@dataclass(frozen=True)
-class BucketLock:
-    """What a bucket promises about Object Lock.
-
-    Attributes:
-        enabled: Whether versions can be locked at all.
-        mode: Default mode of new objects, ``COMPLIANCE`` or ``GOVERNANCE``; None without one.
-        retention_days: Default retention of new objects in days; None without one.
-    """
-
-    enabled: bool
-    mode: str | None
-    retention_days: int | None
-
-
-class ObjectStore(Protocol):
-    """What Interlock needs of a store. Implementations are safe to use from many threads."""
+    def __repr__(self) -> str:
+        return f"S3ObjectStore({self.endpoint!r})"
 
     def put_new(
         self,
@@ -101,25 +114,23 @@ class ObjectStore(Protocol):
         content_type: str = "application/json",
         retain_until: datetime | None = None,
     ) -> str:
-        """Stores an object under a key that is free.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            body: The bytes, at most 5 GB.
-            metadata: ASCII names and values.
-            content_type: Media type.
-            retain_until: Until when the version is locked in COMPLIANCE mode; None for no lock
-                beyond the bucket's default.
-
-        Returns:
-            Version id; empty where the bucket keeps no versions.
-
-        Raises:
-            ObjectExists: The key is taken, possibly by this very write when it was retried.
-            ObjectMissing: No such bucket.
-        """
-        ...
+        lock: dict[str, Any] = {}
+        if retain_until is not None:
+            lock = {"ObjectLockMode": _COMPLIANCE, "ObjectLockRetainUntilDate": retain_until}
+        try:
+            answer = self._s3.call(
+                "put_object",
+                bucket,
+                key,
+                Body=body,
+                Metadata=dict(metadata),
+                ContentType=content_type,
+                IfNoneMatch="*",
+                **lock,
+            )
+        except PreconditionFailed as error:
+            raise self._exists(bucket, key) from error
+        return str(answer.get("VersionId", ""))
 
     def put_matching(
         self,
@@ -130,23 +141,13 @@ class ObjectStore(Protocol):
         etag: str,
         content_type: str = "application/json",
     ) -> str:
-        """Replaces an object that is still in a known state.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            body: The new bytes.
-            etag: The state expected.
-            content_type: Media type.
-
-        Returns:
-            The new etag.
-
-        Raises:
-            PreconditionFailed: The object is in another state.
-            ObjectMissing: No such bucket or key.
-        """
-        ...
+        try:
+            answer = self._s3.call(
+                "put_object", bucket, key, Body=body, ContentType=content_type, IfMatch=etag
+            )
+        except ObjectMissing as error:
+            raise self._gone(bucket, key, error) from error
+        return str(answer["ETag"])
 
     def upload_new(
         self,
@@ -157,193 +158,219 @@ class ObjectStore(Protocol):
         metadata: Mapping[str, str] = NO_METADATA,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Stores a file of any size under a key that is free; leaves no parts behind.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            path: The file, which must not change meanwhile.
-            metadata: ASCII names and values.
-            progress: Told the bytes stored since it was last called; called from one thread
-                at a time.
-
-        Raises:
-            ObjectExists: The key is taken.
-            ObjectMissing: No such bucket.
-            StoreError: Also when the file cannot be read or changed its size.
-        """
-        ...
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be read for upload: {error.strerror}", remedy="check the file"
+            ) from error
+        try:
+            if size <= PART_BYTES:
+                self._upload_small(bucket, key, read_part(path, 0, size), metadata)
+                if progress is not None:
+                    progress(size)
+                return
+            with translated("upload", self._s3.place(bucket, key)):
+                upload_parts(
+                    self._s3.client(),
+                    bucket,
+                    key,
+                    path,
+                    size=size,
+                    metadata=metadata,
+                    progress=progress,
+                )
+        except PreconditionFailed as error:
+            raise self._exists(bucket, key) from error
 
     def get(self, bucket: str, key: str, *, version_id: str | None = None) -> bytes:
-        """The bytes of an object.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            version_id: A version; the latest when not given.
-
-        Raises:
-            ObjectMissing: No such bucket, key or version.
-        """
-        ...
+        return self.read(bucket, key, version_id=version_id).data
 
     def read(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectBody:
-        """The bytes of an object, with what ``head`` says of exactly these bytes.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            version_id: A version; the latest when not given.
-
-        Raises:
-            ObjectMissing: No such bucket, key or version.
-        """
-        ...
+        version = {} if version_id is None else {"VersionId": version_id}
+        with translated("get", self._s3.place(bucket, key)):
+            answer = self._s3.client().get_object(Bucket=bucket, Key=key, **version)
+            with answer["Body"] as body:
+                data: bytes = body.read()
+        return ObjectBody(_info(key, answer), data)
 
     def get_oldest(self, bucket: str, key: str) -> bytes:
-        """The bytes of the oldest version, whatever was stored over it since.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-
-        Raises:
-            ObjectMissing: No such bucket, or no version of that key.
-        """
-        ...
+        versions = [
+            version
+            for version in self.list_versions(bucket, key)
+            if version.key == key and not version.is_delete_marker
+        ]
+        if not versions:
+            raise ObjectMissing(
+                f"get of {self._s3.place(bucket, key)} found no version",
+                remedy="check bucket and key, and that the store is the right one",
+            )
+        return self.get(bucket, key, version_id=versions[-1].version_id)
 
     def download(self, bucket: str, key: str, path: Path) -> None:
-        """Writes an object to a file, which appears complete or not at all.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-            path: The file; replaced when it exists.
-
-        Raises:
-            ObjectMissing: No such bucket or key.
-            StoreError: Also when the file cannot be written.
-        """
-        ...
+        partial = path.with_name(f".{path.name}.{self._new_id()}.part")
+        try:
+            with translated("download", self._s3.place(bucket, key)):
+                answer = self._s3.client().get_object(Bucket=bucket, Key=key)
+                with answer["Body"] as body, partial.open("wb") as file:
+                    for chunk in body.iter_chunks(CHUNK_BYTES):
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error.strerror}",
+                remedy="check that the folder exists and the disk has room",
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def head(self, bucket: str, key: str) -> ObjectInfo:
-        """What the store says about an object.
-
-        Args:
-            bucket: Bucket.
-            key: Key.
-
-        Raises:
-            ObjectMissing: No such bucket or key.
-        """
-        ...
+        return _info(key, self._s3.call("head_object", bucket, key))
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Objects by key in ascending order, without those hidden by a delete marker.
-
-        Args:
-            bucket: Bucket.
-            prefix: What the keys start with.
-
-        Raises:
-            ObjectMissing: No such bucket.
-        """
-        ...
+        for page in self._s3.pages("list_objects_v2", bucket, prefix):
+            for found in page.get("Contents", ()):
+                yield ObjectInfo(
+                    key=found["Key"],
+                    size=found["Size"],
+                    etag=found["ETag"],
+                    last_modified=found["LastModified"].astimezone(UTC),
+                )
 
     def list_versions(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
-        """All versions and delete markers, by key ascending, within a key newest first.
-
-        Args:
-            bucket: Bucket.
-            prefix: What the keys start with.
-
-        Raises:
-            ObjectMissing: No such bucket.
-        """
-        ...
+        for page in self._s3.pages("list_object_versions", bucket, prefix):
+            for kind in ("Versions", "DeleteMarkers"):
+                for found in page.get(kind, ()):
+                    yield ObjectVersion(
+                        key=found["Key"],
+                        version_id=found["VersionId"],
+                        is_latest=found["IsLatest"],
+                        is_delete_marker=kind == "DeleteMarkers",
+                        last_modified=found["LastModified"].astimezone(UTC),
+                        size=found.get("Size", 0),
+                    )
 
     def delete(self, bucket: str, key: str, *, etag: str | None = None) -> None:
-        """Removes an object; where the bucket keeps versions, hides it with a delete marker.
-
-        Args:
-            bucket: Bucket.
-            key: Key; without an etag, one that does not exist is no error.
-            etag: The state expected.
-
-        Raises:
-            PreconditionFailed: The object is in another state.
-            ObjectMissing: No such bucket, or with an etag no such key.
-        """
-        ...
+        match = {} if etag is None else {"IfMatch": etag}
+        try:
+            self._s3.call("delete_object", bucket, key, **match)
+        except ObjectMissing as error:
+            if etag is None:
+                raise
+            raise self._gone(bucket, key, error) from error
 
     def bucket_exists(self, bucket: str) -> bool:
-        """Whether there is such a bucket.
-
-        Args:
-            bucket: Bucket.
-        """
-        ...
+        try:
+            self._s3.call("head_bucket", bucket)
+        except ObjectMissing:
+            return False
+        return True
 
     def bucket_lock(self, bucket: str) -> BucketLock:
-        """What a bucket promises about Object Lock. Whether it keeps it: ``probe``.
-
-        Args:
-            bucket: Bucket.
-
-        Raises:
-            ObjectMissing: No such bucket.
-        """
-        ...
+        try:
+            answer = self._s3.call("get_object_lock_configuration", bucket)
+        except ObjectMissing as error:
+            if isinstance(error.__cause__, Exception) and error_code(error.__cause__) == _NO_LOCK:
+                return BucketLock(enabled=False, mode=None, retention_days=None)
+            raise
+        lock = answer.get("ObjectLockConfiguration", {})
+        default = lock.get("Rule", {}).get("DefaultRetention", {})
+        days = default.get("Days", default.get("Years", 0) * 365)
+        return BucketLock(
+            enabled=lock.get("ObjectLockEnabled") == "Enabled",
+            mode=default.get("Mode"),
+            retention_days=days or None,
+        )
 
     def create_bucket(
         self, bucket: str, *, object_lock: bool = False, retention_days: int | None = None
     ) -> None:
-        """Makes a bucket; one that exists already and is this account's own is left as it is.
-
-        Args:
-            bucket: Bucket.
-            object_lock: Whether versions can be locked.
-            retention_days: Default retention of new objects in COMPLIANCE mode, in days; the
-                bucket must be a locking one.
-
-        Raises:
-            StoreUnfit: It exists already and does not lock, though it should.
-            StoreError: Also when it exists already and belongs to somebody else.
-        """
-        ...
+        if not self._create(bucket, object_lock):
+            if object_lock and not self.bucket_lock(bucket).enabled:
+                raise StoreUnfit(
+                    f"bucket {bucket} exists at {self.endpoint}, without Object Lock",
+                    remedy="choose another bucket; Object Lock is set when a bucket is created",
+                )
+            return
+        if retention_days is not None:
+            default = {"Mode": _COMPLIANCE, "Days": retention_days}
+            self._s3.call(
+                "put_object_lock_configuration",
+                bucket,
+                ObjectLockConfiguration={
+                    "ObjectLockEnabled": "Enabled",
+                    "Rule": {"DefaultRetention": default},
+                },
+            )
 
     def probe(self, bucket: str, prefix: str) -> None:
-        """Tests under ``<prefix>probe/`` whether a bucket keeps what Object Lock promises.
+        probe_store(self, bucket, prefix, clock=self._clock, new_id=self._new_id)
 
-        The tests are those of ``store_probe.probe_store``.
+    def overwrite(self, bucket: str, key: str, body: bytes) -> None:
+        self._s3.call("put_object", bucket, key, Body=body)
 
-        Args:
-            bucket: Bucket.
-            prefix: Prefix of the audit trail, with or without a final slash.
+    def delete_version(self, bucket: str, key: str, version_id: str) -> None:
+        self._s3.call(
+            "delete_object", bucket, key, VersionId=version_id, BypassGovernanceRetention=True
+        )
 
-        Raises:
-            StoreUnfit: It does not; says which promise is broken.
-            ObjectMissing: No such bucket.
-        """
-        ...
+    def set_retention(self, bucket: str, key: str, version_id: str, until: datetime) -> None:
+        self._s3.call(
+            "put_object_retention",
+            bucket,
+            key,
+            VersionId=version_id,
+            Retention={"Mode": _COMPLIANCE, "RetainUntilDate": until},
+            BypassGovernanceRetention=True,
+        )
 
+    def retention(self, bucket: str, key: str, version_id: str) -> datetime | None:
+        answer = self._s3.call("head_object", bucket, key, VersionId=version_id)
+        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
+        if until is None or answer.get("ObjectLockMode") != _COMPLIANCE:
+            return None
+        return until.astimezone(UTC)
 
-class S3ObjectStore(ObjectStore):
-    """A store that speaks S3 over the network.
+    def _create(self, bucket: str, object_lock: bool) -> bool:
+        """Whether the bucket was made; False when it is this account's own already."""
+        options = {**self._s3.bucket_options, "ObjectLockEnabledForBucket": object_lock}
+        try:
+            self._s3.call("create_bucket", bucket, **options)
+        except StoreError as error:
+            cause = error.__cause__
+            if isinstance(cause, Exception) and error_code(cause) == "BucketAlreadyOwnedByYou":
+                return False
+            raise
+        return True
 
-    Args:
-        endpoint_url: Address; None for AWS.
-        access_key: Access key; None for AWS's own ways of finding one.
-        secret_key: Its secret; None with ``access_key``.
-        region: Region, e.g. ``eu-central-1``.
-    """
-
-    def __init__(
-        self,
-        *,
-        endpoint_url: str | None,
-        access_key: str | None,
-        secret_key: str | None,
-        region: str,
+    def _upload_small(
+        self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str]
     ) -> None:
-        raise NotImplementedError
+        self.put_new(bucket, key, data, metadata=metadata, content_type="application/octet-stream")
+
+    def _exists(self, bucket: str, key: str) -> ObjectExists:
+        return ObjectExists(
+            f"{self._s3.place(bucket, key)} exists already",
+            remedy="read it; objects are written once and never replaced",
+        )
+
+    def _gone(self, bucket: str, key: str, error: ObjectMissing) -> StoreError:
+        """A missing key is another state than the expected one; a missing bucket is missing."""
+        cause = error.__cause__
+        if isinstance(cause, Exception) and error_code(cause) == "NoSuchBucket":
+            return error
+        return PreconditionFailed(
+            f"{self._s3.place(bucket, key)} is gone", remedy="read the object again and decide anew"
+        )
+
+
+def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        key=key,
+        size=answer["ContentLength"],
+        etag=answer["ETag"],
+        last_modified=answer["LastModified"].astimezone(UTC),
+        metadata=dict(answer.get("Metadata", {})),
+    )
