@@ -294,7 +294,3 @@ def _question(role: Role, action: Action, environment: Environment) -> dict[str,
         "resource": Resource(action.resource_kind, "any"),
         "environment": environment,
     }
-
-
-def _ask(able: tuple[Role, ...]) -> str:
-    return f"ask somebody who is {' or '.join(able)}" if able else "change the policies"

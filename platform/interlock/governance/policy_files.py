@@ -34,6 +34,7 @@ SCHEMA_NAME = "schema.cedarschema"
 _ID = re.compile(r"[a-z][a-z0-9-]*")
 _Parsed = TypeVar("_Parsed")
 _UNFINISHED = "unexpected end of input"  # cedarpy 4.12, of a text that stops too early
+_WRONG_HERE = "unexpected token"  # cedarpy 4.12, of a text wrong at its end
 _UNRESOLVED = "failed to resolve"  # cedarpy 4.12, of a type that may be declared later
 
 
@@ -172,20 +173,25 @@ def _parse(path: Path, text: str, parser: Callable[[str], _Parsed]) -> _Parsed:
 
 
 def _line_of_mistake(text: str, parser: Callable[[str], object]) -> str:
-    """``:line`` of the first mistake, or nothing for one that has no single line.
+    """``:line`` of the first mistake, or ``:first-last`` of the statement that holds it.
 
     Cedar's parser tells no position to Python. It does tell a text that merely stops too
     early from one that cannot be continued, so the first line after which the beginning of
-    the text is wrong for good is the line of the mistake.
+    the text is wrong for good is the line of the mistake. A mistake in the meaning of a
+    statement shows at its end only: then it is given whole.
     """
     lines = text.splitlines(keepends=True)
-    for number in range(1, len(lines) + 1):
+    clean = last = 0  # lines read while every statement was complete; lines read at all
+    for last in range(1, len(lines) + 1):
         try:
-            parser("".join(lines[:number]))
+            parser("".join(lines[:last]))
+            clean = last
         except ValueError as error:
+            if _WRONG_HERE in str(error):
+                return f":{last}"
             if _UNFINISHED not in str(error) and _UNRESOLVED not in str(error):
-                return f":{number}"
-    return f":{len(lines)}"
+                break
+    return f":{clean + 1}-{last}"
 
 
 def _in_order(policies: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
