@@ -37,10 +37,9 @@ class RequestContext:
         allowed_roles: That list; needed only when it is set.
         gates: Results of all gates of the version. For promotion.
         fairness: Result of its fairness assessment. For promotion outside dev.
-        signed: Whether the signature of its artifact was verified. For promotion and
-            serving outside dev.
-        approved: Whether a valid approval by quorum exists. For promotion and serving
-            outside dev.
+        signed: Whether the signature of its artifact was verified. For promotion outside
+            dev.
+        approved: Whether a valid approval by quorum exists. For promotion outside dev.
         author: Name of who trained the version. For approval and rejection.
         requester: Name of who asked for the approval. For approval and rejection.
     """
