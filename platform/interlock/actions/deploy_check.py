@@ -1,0 +1,174 @@
+"""May this environment deploy that model version? The first reader of ``deployment_blocked``.
+
+Believes no tag alone and no event alone: flag, gates and audit trail must agree, and the
+stored files must be those that were registered. Whatever is missing or cannot be reached is
+a reason to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.actions.authority import RunContext
+from interlock.actions.evidence import stream_of
+from interlock.actions.promote import CHAMPION
+from interlock.actions.register import require_digest
+from interlock.actions.workspace import Workspace
+from interlock.adapters.model_registry import ModelVersion
+from interlock.errors import DeploymentRefused, InterlockError
+from interlock.governance.audit import Outcome, decode, verify_stream
+from interlock.governance.policy import Action, Resource
+from interlock.governance.principal import Environment
+
+GOVERNANCE_TAGS = (
+    "owner",
+    "environment",
+    "approval_state",
+    "data_hash",
+    "audit_owner",
+    "audit_env",
+    "audit_timestamp",
+    "deployment_blocked",
+    "model_digest",
+    "model_fingerprint",
+    "policy_hash",
+)
+_BOUND = ("model_digest", "model_fingerprint", "data_hash", "policy_hash", "approval_state")
+_REMEDY = "register a version that passes its gates and is approved for this environment"
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """A version that may be deployed here.
+
+    Attributes:
+        version: The version.
+        event_key: The audit event of its registration.
+    """
+
+    version: ModelVersion
+    event_key: str
+
+
+def parse_reference(reference: str) -> tuple[str, str]:
+    """Split ``MODEL[@alias]``; the alias is ``champion`` when none is given."""
+    model, _, alias = reference.partition("@")
+    return model, alias or CHAMPION
+
+
+def deploy_check(workspace: Workspace, reference: str, run: RunContext) -> Deployable:
+    """Find every reason against deploying a version, or none.
+
+    Args:
+        workspace: The outside world.
+        reference: ``MODEL`` or ``MODEL@alias``.
+        run: Where this happens.
+
+    Returns:
+        The version, when nothing speaks against it.
+
+    Raises:
+        AccessDenied: The principal may not deploy here.
+        DeploymentRefused: With every reason that was found.
+    """
+    model, alias = parse_reference(reference)
+    label = f"{model}@{alias}"
+    resource = Resource("model", model)
+    with workspace.authority.govern(Action.MODEL_SERVE, resource, run) as governed:
+        governed.evidence |= {"model": model, "alias": alias, "check": "deploy"}
+        try:
+            version = workspace.registry.version_at(model, alias)
+        except InterlockError as error:
+            raise DeploymentRefused(
+                model=label, reasons=[error.message], remedy=error.remedy
+            ) from error
+        if version is None:
+            raise DeploymentRefused(
+                model=label, reasons=["there is no such model or alias"], remedy=_REMEDY
+            )
+        governed.evidence |= {"version": version.version}
+        reasons = [
+            *_reasons_in_tags(version, workspace.authority.environment),
+            *_reasons_in_trail(workspace, version, alias),
+            *_reasons_in_files(workspace, version),
+        ]
+        if reasons:
+            raise DeploymentRefused(
+                model=f"{label} (version {version.version})", reasons=reasons, remedy=_REMEDY
+            )
+    return Deployable(version=version, event_key=version.tags["audit_event"])
+
+
+def _reasons_in_tags(version: ModelVersion, environment: Environment) -> list[str]:
+    tags = version.tags
+    reasons = [f"tag {name} is missing" for name in GOVERNANCE_TAGS if not tags.get(name)]
+    if tags.get("deployment_blocked") not in {None, "", "false"}:
+        reasons.append(f"deployment_blocked is {tags['deployment_blocked']!r}, expected 'false'")
+    for name in ("environment", "audit_env"):
+        if tags.get(name) not in {None, "", environment.value}:
+            reasons.append(f"it was registered in {tags[name]}, this is {environment.value}")
+            break
+    if environment is not Environment.DEV:
+        reasons.append(f"no approval is recorded, which {environment.value} demands")
+    return reasons
+
+
+def _reasons_in_trail(workspace: Workspace, version: ModelVersion, alias: str) -> list[str]:
+    key = version.tags.get("audit_event")
+    if not key:
+        return ["tag audit_event is missing, so its registration cannot be proven"]
+    try:
+        stream = stream_of(workspace, key)
+        stored = workspace.authority.audit.read(stream)
+    except InterlockError as error:
+        return [f"the audit trail cannot be read: {error.message}"]
+    report = verify_stream(stream, stored)
+    if report.findings:
+        return [f"the audit stream {stream.name} does not verify: {report.findings[0].text}"]
+    events = {each.key: decode(each.data).record for each in stored}
+    record = events.get(key)
+    if record is None:
+        return [f"the audit trail holds no event {key}"]
+    if (record.action, record.outcome) != (Action.MODEL_REGISTER.value, Outcome.SUCCEEDED):
+        return [f"event {key} records {record.action} {record.outcome.value}, no registration"]
+    evidence = record.evidence
+    reasons = [
+        f"tag {name} is {version.tags.get(name)!r}, the audit trail recorded {evidence.get(name)!r}"
+        for name in _BOUND
+        if version.tags.get(name) != evidence.get(name)
+    ]
+    if (evidence.get("model"), evidence.get("version")) != (version.name, version.version):
+        reasons.append(
+            f"event {key} registers {evidence.get('model')} version {evidence.get('version')}"
+        )
+    reasons += _reasons_in_gates(evidence)
+    if alias == CHAMPION and not any(
+        event.action == Action.MODEL_PROMOTE.value
+        and event.outcome is Outcome.SUCCEEDED
+        and event.evidence.get("version") == version.version
+        and event.evidence.get("model") == version.name
+        for event in events.values()
+    ):
+        reasons.append("the audit trail holds no promotion of this version to champion")
+    return reasons
+
+
+def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:
+    gates = evidence.get("gates")
+    if not isinstance(gates, Sequence) or not gates:
+        return ["no gate result is recorded"]
+    failed = [gate for gate in gates if gate.get("passed") is not True]
+    reasons = [f"gate {gate.get('metric')} failed: {gate.get('reason')}" for gate in failed]
+    if not failed and evidence.get("gates_passed") is not True:
+        reasons.append("the audit trail does not record that the gates passed")
+    return reasons
+
+
+def _reasons_in_files(workspace: Workspace, version: ModelVersion) -> list[str]:
+    try:
+        require_digest(workspace, version.source, version.tags.get("model_digest", ""))
+    except InterlockError as error:
+        return [error.message]
+    return []

@@ -1,0 +1,183 @@
+"""What a step builds on: found by hash, proven by the audit trail, never by "latest".
+
+Dagster's own blocking checks bind one run, and anybody may report a materialization. So
+each step asks here: is there an intact record that this very upstream was made, here, for
+this product, and did every blocking check of it pass?
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interlock.actions.workspace import Workspace
+from interlock.errors import EvidenceError
+from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key, verify_stream
+from interlock.governance.policy import Action
+
+_CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """How an earlier step is referred to.
+
+    Attributes:
+        hash: What the step made: a snapshot's SHA-256, or a model's fingerprint.
+        event_key: Where the audit event of its success is stored.
+    """
+
+    hash: str
+    event_key: str
+
+
+def require_upstream(
+    workspace: Workspace,
+    *,
+    product: str,
+    action: Action,
+    upstream: Upstream | None,
+    hash_field: str,
+    asset: str,
+) -> AuditEvent:
+    """The audit event that proves an upstream, or a refusal.
+
+    Args:
+        workspace: Where the audit trail is.
+        product: The product that asks.
+        action: The action that must have made the upstream.
+        upstream: What is asked about; None when the asset was never materialized.
+        hash_field: The evidence field that must carry the hash.
+        asset: The upstream asset, for the message.
+
+    Returns:
+        The event; its stream was verified from the first event on.
+
+    Raises:
+        EvidenceError: No event, another event, or a stream that does not verify.
+    """
+    remedy = f"materialize {asset} again"
+    if upstream is None:
+        raise EvidenceError(f"{asset} was never materialized", remedy=f"materialize {asset} first")
+    stream = stream_of(workspace, upstream.event_key)
+    stored = workspace.authority.audit.read(stream)
+    report = verify_stream(stream, stored)
+    if report.findings:
+        raise EvidenceError(
+            f"the audit stream {stream.name} does not verify: {report.findings[0].text}",
+            remedy="run `interlock audit verify` and have the finding examined",
+        )
+    matching = [each for each in stored if each.key == upstream.event_key]
+    if not matching:
+        raise EvidenceError(
+            f"{asset} {upstream.hash[:12]} has no audit event {upstream.event_key}",
+            remedy=remedy,
+        )
+    event = decode(matching[0].data)
+    record = event.record
+    expected = {
+        "action": (record.action, action.value),
+        "outcome": (record.outcome, Outcome.SUCCEEDED),
+        "resource": (record.resource, f"product/{product}"),
+        "environment": (record.environment, workspace.authority.environment.value),
+        hash_field: (record.evidence.get(hash_field), upstream.hash),
+    }
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            raise EvidenceError(
+                f"the audit event of {asset} has {name} {found!r}, expected {wanted!r}",
+                remedy=remedy,
+            )
+    return event
+
+
+def stream_of(workspace: Workspace, key: str) -> Stream:
+    """The audit stream that an event's key belongs to.
+
+    Raises:
+        EvidenceError: The key is none of this audit trail.
+    """
+    place = parse_key(workspace.authority.audit.prefix, key)
+    if place is None:
+        raise EvidenceError(
+            f"{key!r} is no key of this audit trail",
+            remedy="materialize the asset again; its recorded audit event is not usable",
+        )
+    return place[0]
+
+
+def require_checks(evidence: Mapping[str, Any], expected: Iterable[str], asset: str) -> None:
+    """Refuse unless every expected blocking check of a snapshot is recorded as passed.
+
+    Args:
+        evidence: Of the event that made the snapshot; ``blocking_checks`` maps a check's name
+            to whether it passed.
+        expected: The blocking checks that the product's contract has today.
+        asset: The upstream asset, for the message.
+
+    Raises:
+        EvidenceError: A blocking check failed or is missing.
+    """
+    recorded = evidence.get("blocking_checks")
+    checks = recorded if isinstance(recorded, Mapping) else {}
+    failed = sorted(name for name, passed in checks.items() if passed is not True)
+    missing = sorted(set(expected) - set(checks))
+    if failed:
+        raise EvidenceError(
+            f"blocking checks of {asset} failed: {', '.join(failed)}",
+            remedy=f"correct the data or the contract and materialize {asset} again",
+        )
+    if missing:
+        raise EvidenceError(
+            f"blocking checks of {asset} were never made: {', '.join(missing)}",
+            remedy=f"the contract has changed since; materialize {asset} again",
+        )
+
+
+def require_text(evidence: Mapping[str, Any], name: str, asset: str) -> str:
+    """A text that an event's evidence must hold.
+
+    Raises:
+        EvidenceError: It is missing or no text.
+    """
+    value = evidence.get(name)
+    if not isinstance(value, str) or not value:
+        raise EvidenceError(
+            f"the audit event of {asset} has no {name}", remedy=f"materialize {asset} again"
+        )
+    return value
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal; memory does not grow with the file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def fetch_verified(workspace: Workspace, *, key: str, sha256: str, path: Path, asset: str) -> None:
+    """Fetch a snapshot's file and refuse it unless its bytes have the recorded hash.
+
+    Args:
+        workspace: Where the object is.
+        key: Its key in the data bucket.
+        sha256: The hash that the audit trail recorded.
+        path: Where to put it.
+        asset: The upstream asset, for the message.
+
+    Raises:
+        EvidenceError: The bytes are others.
+        ObjectMissing: It is gone.
+    """
+    workspace.store.download(workspace.data_bucket, key, path)
+    found = file_sha256(path)
+    if found != sha256:
+        raise EvidenceError(
+            f"{key} has SHA-256 {found[:12]}…, the audit trail recorded {sha256[:12]}…",
+            remedy=f"restore the object's first version, or materialize {asset} again",
+        )

@@ -1,0 +1,104 @@
+"""Ingest a source: an immutable snapshot of its bytes, and the same rows as Parquet.
+
+Reading is in ``adapters.sources`` and ``adapters.tables``; where snapshots live in
+``snapshots``.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from interlock.actions.authority import RunContext
+from interlock.actions.snapshots import source_key, store_once, table_key
+from interlock.actions.workspace import Workspace
+from interlock.adapters.sources import spool
+from interlock.adapters.tables import TableInfo, to_table
+from interlock.governance.policy import Action, Resource
+from interlock.product import ModelProduct
+
+
+@dataclass(frozen=True)
+class RawSnapshot:
+    """A source as it was.
+
+    Attributes:
+        data_hash: SHA-256 of the source's bytes, hexadecimal.
+        bytes: How many there are.
+        table: The rows, read as declared.
+        source_key: Where the bytes are, in the data bucket.
+        table_key: Where the rows are, in the data bucket.
+        new: Whether this content was seen for the first time.
+        event_key: The audit event of the ingestion.
+    """
+
+    data_hash: str
+    bytes: int
+    table: TableInfo
+    source_key: str
+    table_key: str
+    new: bool
+    event_key: str
+
+
+def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawSnapshot:
+    """Take the snapshot.
+
+    Args:
+        workspace: The outside world.
+        product: Whose source it is.
+        run: Where this happens.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        AccessDenied: The principal may not ingest here.
+        DataError: The source cannot be read as declared, or changed meanwhile.
+        StoreUnavailable: The object store does not answer.
+    """
+    resource = Resource("product", product.name)
+    with workspace.authority.govern(Action.DATA_INGEST, resource, run) as governed:
+        with (
+            workspace.lease(product.name, run.stream.name),
+            tempfile.TemporaryDirectory(dir=workspace.scratch) as folder,
+        ):
+            run.report("reading the source")
+            spooled = spool(
+                product.source,
+                directory=Path(folder),
+                root=workspace.root,
+                store=workspace.store,
+                secret=workspace.secret,
+                progress=lambda done: run.report(f"read {done / 1e6:,.1f} MB"),
+            )
+            governed.evidence |= {"data_hash": spooled.sha256, "bytes": spooled.bytes}
+            table = to_table(
+                spooled,
+                product.source,
+                Path(folder) / "table.parquet",
+                progress=lambda rows: run.report(f"{rows:,} rows"),
+            )
+            run.report("storing the snapshot")
+            keys = source_key(product.name, spooled.sha256), table_key(product, spooled.sha256)
+            new = store_once(workspace, key=keys[0], path=spooled.path, sha256=spooled.sha256)
+            store_once(workspace, key=keys[1], path=table.path, sha256=table.sha256)
+        governed.evidence |= {
+            "source_key": keys[0],
+            "table_key": keys[1],
+            "table_hash": table.sha256,
+            "rows": table.rows,
+            "columns": len(table.columns),
+            "new": new,
+            "product_digest": product.digest,
+        }
+    return RawSnapshot(
+        data_hash=spooled.sha256,
+        bytes=spooled.bytes,
+        table=table,
+        source_key=keys[0],
+        table_key=keys[1],
+        new=new,
+        event_key=governed.event_key,
+    )

@@ -1,0 +1,67 @@
+"""What every action works with: the authority and the outside world, in one frozen value.
+
+Built once per process from settings (``settings.open_workspace``); tests build it from
+simulators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from interlock.actions.authority import Authority
+from interlock.adapters.lease import Lease
+from interlock.adapters.model_registry import ModelRegistry
+from interlock.adapters.object_store import ObjectStore
+from interlock.adapters.tracking import ExperimentTracker
+from interlock.governance.principal import Principal
+
+LEASE_TTL = timedelta(seconds=60)  # how long a killed run blocks its product at most
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The world as actions see it.
+
+    Attributes:
+        authority: Authorises and records.
+        store: The object store.
+        tracker: MLflow's runs.
+        registry: MLflow's versions.
+        data_bucket: Where snapshots live.
+        scratch: A folder for temporary files, on a disk with room for a snapshot.
+        root: Where relative source paths start.
+        floors: Platform-wide limits that products may tighten: metric to least value.
+        jobs: Cores that training may use.
+        clock: The time, aware UTC.
+        secret: Looks up a secret by the name a product gives, e.g. a database's address.
+    """
+
+    authority: Authority
+    store: ObjectStore
+    tracker: ExperimentTracker
+    registry: ModelRegistry
+    data_bucket: str
+    scratch: Path
+    root: Path
+    floors: Mapping[str, float]
+    jobs: int
+    clock: Callable[[], datetime]
+    secret: Callable[[str], str]
+
+    def acting_as(self, principal: Principal) -> Workspace:
+        """The same world for another principal."""
+        return replace(self, authority=self.authority.acting_as(principal))
+
+    def lease(self, product: str, holder: str) -> Lease:
+        """The right to change a product's state, held by one run at a time."""
+        return Lease(
+            self.store,
+            bucket=self.data_bucket,
+            key=f"leases/{product}.json",
+            holder=holder,
+            ttl=LEASE_TTL,
+            clock=self.clock,
+        )

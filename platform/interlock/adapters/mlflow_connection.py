@@ -1,0 +1,112 @@
+"""The way to MLflow: one client, and one place where its errors become Interlock's own.
+
+Shared by ``tracking`` (runs) and ``model_registry`` (versions), used by nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from interlock.errors import RegistryError, RegistryUnavailable
+
+_HTTP_RETRIES = "2"  # of MLflow's client; its default of 7 waits for more than two minutes
+_HTTP_TIMEOUT = "20"  # seconds
+_UNAVAILABLE = (
+    "failed with exception",
+    "Connection refused",
+    "unable to open database",
+    "OperationalError",
+    "too many 5",
+)
+
+
+class MlflowConnection:
+    """MLflow at one address.
+
+    Args:
+        tracking_uri: A server's address, or ``sqlite:///`` in embedded mode.
+        artifact_root: Where artifacts go when MLflow is a database in this process, e.g.
+            ``s3://bucket/mlflow``; None when a server knows that itself.
+    """
+
+    def __init__(self, *, tracking_uri: str, artifact_root: str | None) -> None:
+        self.tracking_uri = tracking_uri
+        self.artifact_root = artifact_root
+        self._opened: Any = None
+
+    @property
+    def client(self) -> Any:
+        """MLflow's client; importing it takes seconds, so it is made when first needed."""
+        if self._opened is None:
+            import mlflow
+            from mlflow.environment_variables import (
+                MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+                MLFLOW_HTTP_REQUEST_TIMEOUT,
+            )
+
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES.set(_HTTP_RETRIES)
+            MLFLOW_HTTP_REQUEST_TIMEOUT.set(_HTTP_TIMEOUT)
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            with translated("open"), quiet("mlflow.store.db.utils"):
+                mlflow.set_tracking_uri(self.tracking_uri)
+                mlflow.set_registry_uri(self.tracking_uri)
+                self._opened = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+                self._opened.search_experiments(max_results=1)
+        return self._opened
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn the errors of MLflow and of what it stands on into Interlock's own."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, BotoCoreError, ClientError, OSError) as error:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        gone = not isinstance(error, MlflowException) or any(
+            sign in str(error) for sign in _UNAVAILABLE
+        )
+        if gone:
+            raise RegistryUnavailable(
+                f"MLflow could not {what}: {text}",
+                remedy="start MLflow and its artifact store (`interlock doctor` says which is "
+                "away) and materialize again",
+            ) from error
+        raise RegistryError(
+            f"MLflow refused to {what}: {text}", remedy="check the name and MLflow's own log"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet(*loggers: str) -> Iterator[None]:
+    """Keep MLflow's advice about formats we chose on purpose out of the logs."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextlib.contextmanager
+def no_progress_bar() -> Iterator[None]:
+    """Keep MLflow's download bars off standard error."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+    before = MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.get_raw()
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    try:
+        yield
+    finally:
+        if before is None:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.unset()
+        else:
+            MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(before)

@@ -1,0 +1,198 @@
+"""MLflow's registry: versions of models, their files, tags and aliases.
+
+It decides nothing: what a tag or alias means is decided in ``actions``. Runs are opened in
+``tracking``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interlock.adapters.mlflow_connection import MlflowConnection, no_progress_bar, translated
+
+_MARK_EXPERIMENT = "interlock"
+_MARK_TAG = "interlock.environment"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version with what MLflow knows of it.
+
+    Attributes:
+        name: Registered model.
+        version: Counted from 1 by MLflow.
+        source: ``models:/m-...``, where its files are.
+        run_id: The MLflow run that trained it.
+        tags: All tags of the version.
+        aliases: Aliases that point at it.
+    """
+
+    name: str
+    version: str
+    source: str
+    run_id: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+
+def digest_of(directory: Path) -> str:
+    """Digest of a model's files: integrity of what is stored.
+
+    Args:
+        directory: The downloaded model.
+
+    Returns:
+        SHA-256, hexadecimal, over each file's relative POSIX path and SHA-256, in the order
+        of the paths.
+    """
+    total = hashlib.sha256()
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
+        name = path.relative_to(directory).as_posix()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"{content}  {name}\n".encode())
+    return total.hexdigest()
+
+
+class ModelRegistry:
+    """The registered models of one MLflow."""
+
+    def __init__(self, connection: MlflowConnection) -> None:
+        self._connection = connection
+
+    def mark(self) -> str:
+        """The environment that this registry was created for, or an empty text."""
+        with translated("read the environment mark"):
+            experiment = self._connection.client.get_experiment_by_name(_MARK_EXPERIMENT)
+        return str(experiment.tags.get(_MARK_TAG, "")) if experiment else ""
+
+    def create_mark(self, environment: str) -> None:
+        """Mark a new registry for an environment; an existing mark is never changed."""
+        if self.mark():
+            return
+        with translated("write the environment mark"):
+            self._connection.client.create_experiment(
+                _MARK_EXPERIMENT,
+                artifact_location=self._connection.artifact_root,
+                tags={_MARK_TAG: environment},
+            )
+
+    def download(self, uri: str, directory: Path) -> Path:
+        """Fetch a model's files.
+
+        Args:
+            uri: ``models:/m-...``.
+            directory: An empty folder to put them into.
+
+        Returns:
+            The folder with the files.
+        """
+        import mlflow.artifacts
+
+        with translated(f"read the files of {uri}"), no_progress_bar():
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=uri,
+                    dst_path=str(directory),
+                    tracking_uri=self._connection.tracking_uri,
+                )
+            )
+
+    def register(
+        self, *, model: str, source: str, run_id: str, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Create a version with its tags.
+
+        Args:
+            model: Registered model, created when it is new.
+            source: ``models:/m-...``.
+            run_id: The MLflow run that trained it.
+            tags: Tags of the version, set in the same call.
+
+        Returns:
+            The version.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+        with translated(f"register {model}"):
+            try:
+                self._connection.client.create_registered_model(model)
+            except MlflowException as error:
+                if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                    raise
+            created = self._connection.client.create_model_version(
+                model,
+                source,
+                run_id=run_id,
+                tags=dict(tags),
+                model_id=source.removeprefix("models:/"),
+            )
+        return self.version(model, str(created.version))
+
+    def version(self, model: str, version: str) -> ModelVersion:
+        """One version with its tags and aliases.
+
+        Raises:
+            RegistryError: There is none.
+        """
+        with translated(f"find {model} version {version}"):
+            return _version(self._connection.client.get_model_version(model, version))
+
+    def version_at(self, model: str, alias: str) -> ModelVersion | None:
+        """The version an alias points at, or None when there is no such alias or model."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.protos.databricks_pb2 import (
+            INVALID_PARAMETER_VALUE,
+            RESOURCE_DOES_NOT_EXIST,
+            ErrorCode,
+        )
+
+        absent = {ErrorCode.Name(INVALID_PARAMETER_VALUE), ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)}
+        with translated(f"find {model}@{alias}"):
+            try:
+                found = self._connection.client.get_model_version_by_alias(model, alias)
+            except MlflowException as error:
+                if error.error_code in absent:
+                    return None
+                raise
+        return self.version(model, str(found.version))
+
+    def versions(self, model: str) -> Sequence[ModelVersion]:
+        """All versions of a model, the newest first."""
+        with translated(f"list {model}"):
+            found = self._connection.client.search_model_versions(f"name = '{model}'")
+        numbers = sorted((int(each.version) for each in found), reverse=True)
+        return [self.version(model, str(number)) for number in numbers]
+
+    def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, the others stay."""
+        with translated(f"tag {version.name} version {version.version}"):
+            for key, value in tags.items():
+                self._connection.client.set_model_version_tag(
+                    version.name, version.version, key, value
+                )
+
+    def set_alias(self, version: ModelVersion, alias: str) -> None:
+        """Point an alias at a version, wherever it pointed before."""
+        with translated(f"set alias {alias} of {version.name}"):
+            self._connection.client.set_registered_model_alias(version.name, alias, version.version)
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias."""
+        with translated(f"remove alias {alias} of {model}"):
+            self._connection.client.delete_registered_model_alias(model, alias)
+
+
+def _version(found: Any) -> ModelVersion:
+    return ModelVersion(
+        name=found.name,
+        version=str(found.version),
+        source=found.source,
+        run_id=found.run_id or "",
+        tags=dict(found.tags),
+        aliases=tuple(sorted(found.aliases)),
+    )

@@ -1,0 +1,223 @@
+"""From settings to a workspace: where plain values become connected parts.
+
+Every entry point (code location, CLI, later console and serving) opens its workspace here,
+so that all of them act under the same policies, marks and audit trail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import interlock
+from interlock.actions.authority import Authority, RunContext
+from interlock.actions.workspace import Workspace
+from interlock.adapters.audit_log import AuditLog
+from interlock.adapters.environment_mark import read_mark
+from interlock.adapters.mlflow_connection import MlflowConnection
+from interlock.adapters.model_registry import ModelRegistry
+from interlock.adapters.object_store import ObjectStore, S3ObjectStore
+from interlock.adapters.tokens import RunTokens
+from interlock.adapters.tracking import ExperimentTracker
+from interlock.errors import ConfigurationError
+from interlock.governance.audit import (
+    AuditRecord,
+    Outcome,
+    RecordedPrincipal,
+    RunRef,
+    Stream,
+)
+from interlock.governance.policy import PolicyEngine, RequestContext
+from interlock.governance.principal import Environment, IdentitySource
+from interlock.settings import REPOSITORY, Settings, principal
+
+PROBE_PREFIX = "_interlock/"
+
+
+def utc_now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)
+
+
+@cache
+def code_version() -> str:
+    """Which code acts: the package's version and a SHA-256 over its source files."""
+    package = Path(interlock.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.suffix in {".py", ".cedar", ".cedarschema", ".json", ".html"}:
+            digest.update(path.relative_to(package).as_posix().encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"{interlock.__version__}+{digest.hexdigest()[:16]}"
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The object store that the settings name."""
+    return S3ObjectStore(
+        endpoint_url=settings.s3_endpoint_url,
+        access_key=settings.aws_access_key_id,
+        secret_key=settings.aws_secret_access_key,
+        region=settings.aws_region,
+    )
+
+
+def open_audit_log(settings: Settings, store: ObjectStore) -> AuditLog:
+    """The audit trail that the settings name."""
+    return AuditLog(
+        store,
+        bucket=settings.audit_bucket,
+        prefix=settings.audit_log_prefix,
+        retention=settings.audit_retention,
+        spool_directory=settings.spool_directory,
+        clock=utc_now,
+    )
+
+
+def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspace:
+    """Everything that actions work with.
+
+    Args:
+        settings: Of this process.
+        secrets: Where a product's named secrets are looked up, e.g. a database's address.
+
+    Returns:
+        The workspace.
+
+    Raises:
+        ConfigurationError: Environment, MLflow or a scratch folder is not given.
+        PolicyError: The policies do not load.
+    """
+    environment = settings.environment
+    if environment is None:
+        raise ConfigurationError(
+            "ENVIRONMENT is unset, expected dev, staging or prod",
+            remedy="set ENVIRONMENT to what the buckets and the registry were created for",
+        )
+    if settings.mlflow_tracking_uri is None:
+        raise ConfigurationError(
+            "MLFLOW_TRACKING_URI is unset",
+            remedy="set it, or use `interlock demo`, `run` or `up`, which start everything",
+        )
+    store = open_store(settings)
+    connection = MlflowConnection(
+        tracking_uri=settings.mlflow_tracking_uri,
+        artifact_root=(
+            f"s3://{settings.artifact_bucket}/mlflow"
+            if settings.mlflow_tracking_uri.startswith("sqlite:")
+            else None
+        ),
+    )
+    registry = ModelRegistry(connection)
+    authority = Authority(
+        principal=principal(settings),
+        environment=environment,
+        engine=PolicyEngine.load(),
+        audit=open_audit_log(settings, store),
+        context=_standing_context(settings, environment, store),
+        code_version=code_version(),
+        probe=lambda: store.probe(settings.audit_bucket, PROBE_PREFIX),
+        clock=utc_now,
+    )
+    return Workspace(
+        authority=authority,
+        store=store,
+        tracker=ExperimentTracker(connection),
+        registry=registry,
+        data_bucket=settings.data_bucket,
+        scratch=Path(tempfile.gettempdir()),
+        root=REPOSITORY,
+        floors=settings.metric_floors,
+        jobs=os.cpu_count() or 1,
+        clock=utc_now,
+        secret=_secret_of(secrets),
+    )
+
+
+def open_tokens(settings: Settings) -> RunTokens | None:
+    """What issues and checks the tokens of scheduled runs; None without a key."""
+    if settings.run_signing_key is None:
+        return None
+    return RunTokens(settings.run_signing_key.encode(), clock=utc_now)
+
+
+def process_context(verb: str, report: Callable[[str], None]) -> RunContext:
+    """The context of an action outside Dagster runs: one stream per process.
+
+    Args:
+        verb: What the process does, e.g. ``deploy-check``.
+        report: Told what is being done.
+
+    Returns:
+        The context.
+    """
+    today = utc_now().date()
+    return RunContext(
+        stream=Stream(name=f"{verb}-{today:%Y%m%d}-{uuid.uuid4().hex[:12]}", opened=today),
+        ref=RunRef(),
+        report=report,
+    )
+
+
+def record_unknown_role(settings: Settings, role: str, error: ConfigurationError) -> None:
+    """Record the attempt to act under a role that does not exist.
+
+    Args:
+        settings: As they are without the role.
+        role: What was given.
+        error: What the attempt is refused with.
+    """
+    audit = open_audit_log(settings, open_store(settings))
+    run = process_context("refused", lambda _: None)
+    audit.append(
+        run.stream,
+        AuditRecord(
+            id=str(uuid.uuid4()),
+            time=utc_now(),
+            environment=str(settings.environment or "unset"),
+            principal=RecordedPrincipal(
+                name=settings.run_owner or "unknown", role=role, verified_by="nobody"
+            ),
+            action="platform:enter",
+            resource="platform/interlock",
+            outcome=Outcome.DENIED,
+            reason=error.message,
+        ),
+    )
+
+
+def _standing_context(
+    settings: Settings, environment: Environment, store: ObjectStore
+) -> RequestContext:
+    """What every request tells the policies, the environment mark of all buckets included."""
+    marks = {
+        read_mark(store, bucket)
+        for bucket in (settings.data_bucket, settings.artifact_bucket, settings.audit_bucket)
+    }
+    mark = marks.pop() if len(marks) == 1 else None
+    allowed = settings.allowed_roles(environment)
+    return RequestContext(
+        mark="" if mark is None else mark.value,
+        identity_source=IdentitySource(settings.identity_source.value),
+        identity_chosen=settings.identity_chosen,
+        roles_restricted=allowed is not None,
+        allowed_roles=allowed,
+    )
+
+
+def _secret_of(secrets: Mapping[str, str]) -> Callable[[str], str]:
+    def secret(name: str) -> str:
+        value = secrets.get(name)
+        if not value:
+            raise ConfigurationError(
+                f"the secret {name} that a product names is not set",
+                remedy=f"set the environment variable {name} for the code location",
+            )
+        return value
+
+    return secret

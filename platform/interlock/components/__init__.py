@@ -1,0 +1,1 @@
+"""Dagster components: what turns YAML into definitions."""

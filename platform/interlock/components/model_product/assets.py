@@ -1,0 +1,135 @@
+"""The four assets of a model product: thin, they read, call an action, and show the result.
+
+What happens is in ``interlock.actions``; who may is decided behind the guard; what a person
+sees in Dagit of it is in ``presentation``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from interlock.actions.ingest import ingest
+from interlock.actions.register import register
+from interlock.actions.train import train_candidates
+from interlock.actions.validate import validate
+from interlock.components.model_product import presentation
+from interlock.guard import Guard
+from interlock.ml.contract import contract_rules
+from interlock.product import ModelProduct
+
+RAW, VALIDATED, TRAINED, REGISTERED = (
+    "raw_data",
+    "validated_data",
+    "trained_model",
+    "registered_version",
+)
+GATES_CHECK = "gates"
+
+
+class UpstreamChoice(dg.Config):
+    """Which upstream to build on; part of no guard, only of lineage.
+
+    Attributes:
+        upstream_hash: The data version of an earlier materialization of the upstream asset;
+            none takes this run's own, or else the one that Dagster recorded last.
+    """
+
+    upstream_hash: str | None = None
+
+
+def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
+    """The assets of one product, in the order of their dependence."""
+    names = (RAW, VALIDATED, TRAINED, REGISTERED)
+    keys = {name: dg.AssetKey([product.name, name]) for name in names}
+    common: dict[str, Any] = {
+        "group_name": product.name,
+        "owners": list(product.owners),
+        "required_resource_keys": {"guard"},
+        "pool": product.name,
+        "tags": {"interlock/tier": product.tier.value, "interlock/model": product.model},
+    }
+
+    @dg.asset(
+        key=keys[RAW],
+        description="The source exactly as it was: an immutable snapshot named by its SHA-256.",
+        kinds={product.source.kind},
+        **common,
+    )
+    def raw_data(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            snapshot = ingest(workspace, product, run)
+        guard.keep(product, RAW, snapshot)
+        return presentation.raw_data(snapshot)
+
+    @dg.asset(
+        key=keys[VALIDATED],
+        deps=[keys[RAW]],
+        description="Rows that satisfy the data contract; the others are in quarantine.",
+        kinds={"parquet"},
+        code_version=product.contract.digest,
+        check_specs=[
+            dg.AssetCheckSpec(
+                name=rule.name,
+                asset=keys[VALIDATED],
+                description=rule.description,
+                blocking=rule.blocking,
+            )
+            for rule in contract_rules(product.contract, product.target)
+        ],
+        **common,
+    )
+    def validated_data(
+        context: dg.AssetExecutionContext, config: UpstreamChoice
+    ) -> dg.MaterializeResult[Any]:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            upstream = guard.upstream(context, keys[RAW], config.upstream_hash)
+            snapshot = validate(workspace, product, run, upstream)
+        guard.keep(product, VALIDATED, snapshot)
+        return presentation.validated_data(snapshot)
+
+    @dg.asset(
+        key=keys[TRAINED],
+        deps=[keys[VALIDATED]],
+        description="The best of several candidates, evaluated on data that no search saw.",
+        kinds={"scikitlearn", "mlflow"},
+        **common,
+    )
+    def trained_model(
+        context: dg.AssetExecutionContext, config: UpstreamChoice
+    ) -> dg.MaterializeResult[Any]:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            upstream = guard.upstream(context, keys[VALIDATED], config.upstream_hash)
+            model = train_candidates(workspace, product, run, upstream)
+        guard.keep(product, TRAINED, model)
+        return presentation.trained_model(model)
+
+    @dg.asset(
+        key=keys[REGISTERED],
+        deps=[keys[TRAINED]],
+        description="An MLflow model version with its gates' verdict and governance tags.",
+        kinds={"mlflow"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                name=GATES_CHECK,
+                asset=keys[REGISTERED],
+                description="Every gate of the product, held against the evaluation.",
+            )
+        ],
+        **common,
+    )
+    def registered_version(
+        context: dg.AssetExecutionContext, config: UpstreamChoice
+    ) -> dg.MaterializeResult[Any]:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            upstream = guard.upstream(context, keys[TRAINED], config.upstream_hash)
+            registration = register(workspace, product, run, upstream)
+        guard.keep(product, REGISTERED, registration)
+        return presentation.registered_version(registration)
+
+    return [raw_data, validated_data, trained_model, registered_version]

@@ -1,0 +1,222 @@
+"""The guard: the Dagster resource through which assets reach governed actions.
+
+Thin on purpose. It opens the workspace when the first step needs it, says who a run acts
+as, finds the upstream of a step, and turns refusals into Dagster failures that say who,
+what, where and which policy. It takes no launch-time configuration: nothing typed into the
+Launchpad, no run config and no tag changes what it does.
+
+Decisions are made behind it, in ``interlock.actions`` and ``interlock.governance``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC
+from typing import Any
+
+import dagster as dg
+
+from interlock.actions.authority import RunContext
+from interlock.actions.evidence import Upstream
+from interlock.actions.workspace import Workspace
+from interlock.adapters.tokens import RunTokens
+from interlock.errors import (
+    AccessDenied,
+    EvidenceError,
+    InterlockError,
+    RegistryUnavailable,
+    StoreUnavailable,
+)
+from interlock.governance.audit import RunRef, Stream
+from interlock.product import ModelProduct
+from interlock.settings import scheduler_principal
+
+SCHEDULE_TOKEN_TAG = "interlock/schedule_token"  # noqa: S105 - the name of a tag
+EVENT_METADATA = "audit_event"
+"""Metadata of every materialization: the key of the audit event that proves it."""
+
+_HISTORY = 1_000  # materializations of an asset that are searched for a chosen hash
+
+
+class Guard:
+    """What assets know of governance.
+
+    Args:
+        open_workspace: Opens the workspace; called once, when the first step needs it.
+        tokens: Issues and checks what proves that a schedule started a run; None without a
+            signing key.
+        report: Told what each step does, besides Dagster's own log; for progress displays.
+    """
+
+    def __init__(
+        self,
+        open_workspace: Callable[[], Workspace],
+        *,
+        tokens: RunTokens | None = None,
+        report: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self._open = open_workspace
+        self._tokens = tokens
+        self._report = report
+        self._workspace: Workspace | None = None
+        self._opening = threading.Lock()
+        self.results: dict[tuple[str, str], Any] = {}
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace of this process."""
+        with self._opening:
+            if self._workspace is None:
+                self._workspace = self._open()
+            return self._workspace
+
+    @contextlib.contextmanager
+    def step(
+        self, context: dg.AssetExecutionContext, product: ModelProduct
+    ) -> Iterator[tuple[Workspace, RunContext]]:
+        """What a step works with; refusals become Dagster failures.
+
+        Args:
+            context: Dagster's context of the step.
+            product: Whose asset it is.
+
+        Yields:
+            The workspace, acting as the run's principal, and the run's context.
+
+        Raises:
+            dagster.Failure: An action was refused or failed; says what to do.
+        """
+        try:
+            run = self._run_context(context, product)
+            yield self._acting(context, product, run), run
+        except AccessDenied as error:
+            raise dg.Failure(
+                description=str(error),
+                metadata={
+                    "principal": error.principal,
+                    "role": error.role,
+                    "action": error.action,
+                    "resource": error.resource,
+                    "environment": error.environment,
+                    "policy": ", ".join(error.policies) or "default deny",
+                    "remedy": error.remedy,
+                },
+                allow_retries=False,
+            ) from error
+        except InterlockError as error:
+            raise dg.Failure(
+                description=str(error),
+                metadata={"error": type(error).__name__, "remedy": error.remedy},
+                allow_retries=isinstance(error, StoreUnavailable | RegistryUnavailable),
+            ) from error
+
+    def upstream(
+        self, context: dg.AssetExecutionContext, key: dg.AssetKey, wanted: str | None
+    ) -> Upstream | None:
+        """How the upstream of a step is referred to; whether it is true is checked later.
+
+        Args:
+            context: Dagster's context of the step.
+            key: The upstream asset.
+            wanted: The data version to build on; None takes this run's own materialization,
+                or else the one that Dagster recorded last.
+
+        Returns:
+            Hash and audit event; None when the asset was never materialized.
+
+        Raises:
+            EvidenceError: The wanted data version was never materialized.
+        """
+        if wanted is None:
+            records = self._own_materializations(context, key) or (
+                context.instance.fetch_materializations(key, limit=1).records
+            )
+        else:
+            records = context.instance.fetch_materializations(key, limit=_HISTORY).records
+        found = [_as_upstream(record) for record in records]
+        if wanted is not None:
+            found = [each for each in found if each.hash == wanted]
+            if not found:
+                raise EvidenceError(
+                    f"{key.to_user_string()} has no materialization with data version {wanted}",
+                    remedy="choose one that Dagit lists under the asset, or leave it empty",
+                )
+        return found[0] if found else None
+
+    def keep(self, product: ModelProduct, asset: str, result: Any) -> None:
+        """Remember what a step made, for the command that runs in the same process."""
+        self.results[product.name, asset] = result
+
+    def schedule_token(self, *, schedule: str, products: Sequence[str], run_key: str) -> str | None:
+        """A token that proves that a schedule started a run; None without a signing key."""
+        if self._tokens is None:
+            return None
+        return self._tokens.issue(schedule=schedule, products=products, run_key=run_key)
+
+    def _own_materializations(
+        self, context: dg.AssetExecutionContext, key: dg.AssetKey
+    ) -> Sequence[Any]:
+        """What this run itself made of an asset, the newest first.
+
+        Another run that works at the same time must not slip its snapshot in between.
+        """
+        made = context.instance.get_records_for_run(
+            context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, ascending=False
+        ).records
+        return [record for record in made if record.asset_key == key]
+
+    def _run_context(self, context: dg.AssetExecutionContext, product: ModelProduct) -> RunContext:
+        record = context.instance.get_run_record_by_id(context.run_id)
+        if record is None:
+            raise EvidenceError(
+                f"Dagster does not know run {context.run_id}",
+                remedy="launch it with `interlock run`, Dagit or `dagster asset materialize`",
+            )
+        step = context.asset_key.path[-1]
+
+        def report(message: str) -> None:
+            context.log.info(message)
+            if self._report is not None:
+                self._report(product.name, step, message)
+
+        return RunContext(
+            stream=Stream(
+                name=f"{product.name}-{context.run_id}",
+                opened=record.create_timestamp.astimezone(UTC).date(),
+            ),
+            ref=RunRef(dagster_run=context.run_id, step=context.asset_key.to_user_string()),
+            report=report,
+        )
+
+    def _acting(
+        self, context: dg.AssetExecutionContext, product: ModelProduct, run: RunContext
+    ) -> Workspace:
+        """The workspace for the run's principal: the scheduler's for a proven tick."""
+        workspace = self.workspace
+        token = context.run_tags.get(SCHEDULE_TOKEN_TAG)
+        if token is None or self._tokens is None:
+            return workspace
+        if self._tokens.proves(
+            token,
+            product=product.name,
+            run_id=context.run_id,
+            store=workspace.store,
+            bucket=workspace.data_bucket,
+        ):
+            return workspace.acting_as(scheduler_principal())
+        run.report(
+            "the schedule token of this run is not its own; acting as the operator's RUN_OWNER"
+        )
+        return workspace
+
+
+def _as_upstream(record: Any) -> Upstream:
+    materialization = record.asset_materialization
+    tags = materialization.tags or {}
+    metadata = materialization.metadata.get(EVENT_METADATA)
+    return Upstream(
+        hash=tags.get("dagster/data_version", ""),
+        event_key=str(metadata.value) if metadata is not None else "",
+    )
