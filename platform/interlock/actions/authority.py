@@ -32,7 +32,7 @@ from interlock.governance.audit import (
     as_reason,
 )
 from interlock.governance.policy import Action, Decision, PolicyEngine, RequestContext, Resource
-from interlock.governance.principal import Environment, Principal
+from interlock.governance.principal import Environment, IdentitySource, Principal
 
 log = logging.getLogger(__name__)
 
@@ -118,13 +118,20 @@ class Authority:
         self._probing = threading.Lock()
 
     def acting_as(self, principal: Principal) -> Authority:
-        """The same authority for another principal, e.g. the scheduler's service account."""
+        """The same authority for another principal.
+
+        Args:
+            principal: Whom the platform itself vouches for: the scheduler's service account.
+
+        Returns:
+            The authority; what was probed stays probed.
+        """
         other = Authority(
             principal=principal,
             environment=self.environment,
             engine=self.engine,
             audit=self.audit,
-            context=self.context,
+            context=replace(self.context, identity_source=IdentitySource(principal.verified_by)),
             code_version=self._code_version,
             probe=self._probe,
             clock=self._clock,

@@ -38,14 +38,24 @@ DEV = (Environment.DEV,)
 
 MATRIX: dict[Role, dict[Action, tuple[Environment, ...]]] = {
     Role.VIEWER: {},
-    Role.DATA_SCIENTIST: {**dict.fromkeys(PIPELINE, DEV), Action.MODEL_PROMOTE: DEV},
+    Role.DATA_SCIENTIST: {
+        **dict.fromkeys(PIPELINE, DEV),
+        Action.MODEL_PROMOTE: DEV,
+        Action.MODEL_SERVE: DEV,
+        Action.AUDIT_READ: DEV,
+    },
     Role.ML_ENGINEER: {
         **dict.fromkeys(PIPELINE, ALL),
         Action.MODEL_PROMOTE: ALL,
         Action.MODEL_ROLLBACK: ALL,
         Action.MODEL_SERVE: ALL,
+        Action.AUDIT_READ: DEV,
     },
-    Role.APPROVER: {Action.MODEL_APPROVE: ALL, Action.MODEL_REJECT: ALL},
+    Role.APPROVER: {
+        Action.MODEL_APPROVE: ALL,
+        Action.MODEL_REJECT: ALL,
+        Action.AUDIT_READ: DEV,
+    },
     Role.AUDITOR: {Action.AUDIT_READ: ALL, Action.AUDIT_EXPORT: ALL},
     Role.PLATFORM_ADMIN: {
         Action.MODEL_ROLLBACK: ALL,
