@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,17 @@ DAGSTER_INSTANCE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """The only credentials that the embedded S3 accepts. The secret stays out of the repr."""
+    """The secrets of a home, made when it is first used; they stay out of the repr.
+
+    Args:
+        access_key: The only access key that the embedded S3 accepts.
+        secret_key: Its secret.
+        run_signing_key: Proves that a schedule of this home started a run.
+    """
 
     access_key: str
-    secret_key: str
-
-    def __repr__(self) -> str:
-        return f"Credentials(access_key={self.access_key!r})"
+    secret_key: str = field(repr=False)
+    run_signing_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,11 @@ class Home:
         return self.run / "users.lock"
 
     @property
+    def workspace(self) -> Path:
+        """Dagster's list of code locations."""
+        return self.dagster / "workspace.yaml"
+
+    @property
     def mlflow_database_uri(self) -> str:
         """MLflow's database as an address."""
         return f"sqlite:///{self.mlflow_database}"
@@ -149,7 +158,7 @@ class Home:
             for folder in (self.s3, self.dagster, self.spool, self.logs, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
             # JSON is YAML.
-            _replace(self.dagster / "dagster.yaml", json.dumps(DAGSTER_INSTANCE, indent=2))
+            replace_file(self.dagster / "dagster.yaml", json.dumps(DAGSTER_INSTANCE, indent=2))
         except OSError as error:
             raise ConfigurationError(
                 f"INTERLOCK_HOME is {self.path}, which cannot be used ({error}), expected a "
@@ -158,7 +167,7 @@ class Home:
             ) from error
 
     def credentials(self, *, random_hex: Callable[[int], str] = secrets.token_hex) -> Credentials:
-        """The store's credentials, made at first use.
+        """The home's secrets, made at first use.
 
         Args:
             random_hex: Gives that many random bytes as hexadecimal text.
@@ -170,16 +179,16 @@ class Home:
         made = {
             "access_key": f"interlock-{random_hex(ACCESS_KEY_BYTES)}",
             "secret_key": random_hex(KEY_BYTES),
+            "run_signing_key": random_hex(KEY_BYTES),
         }
         _write_once(path, json.dumps(made, indent=2).encode())
         try:
             found = json.loads(path.read_bytes())
-            return Credentials(str(found["access_key"]), str(found["secret_key"]))
+            return Credentials(**{name: str(found[name]) for name in made})
         except (ValueError, KeyError, TypeError) as error:
             raise LocalError(
-                f"{path} is not the file that Interlock wrote, expected access_key and secret_key",
-                remedy="restore it; without it the data in the embedded S3 is out of reach, and "
-                "`interlock down --reset` starts anew",
+                f"{path} is not the file that Interlock wrote, expected {', '.join(made)}",
+                remedy="restore it, or remove it: new ones are made, the data stays readable",
             ) from error
 
     def in_use(self) -> bool:
@@ -239,7 +248,7 @@ def _write_once(path: Path, content: bytes) -> None:
         draft.unlink()
 
 
-def _replace(path: Path, content: str) -> None:
+def replace_file(path: Path, content: str) -> None:
     """Replaces a file where it differs; readers see the old one or the new one."""
     if path.exists() and path.read_text() == content:
         return

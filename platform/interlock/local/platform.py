@@ -105,6 +105,7 @@ class EmbeddedPlatform:
             "MLFLOW_TRACKING_URI": str(addresses.get("mlflow", self.home.mlflow_database_uri)),
             "MLFLOW_S3_ENDPOINT_URL": str(addresses["s3"]),
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "RUN_SIGNING_KEY": settings.run_signing_key or credentials.run_signing_key,
             "DAGSTER_HOME": str(self.home.dagster),
             **no_proxy_on_loopback(),
         }
@@ -159,7 +160,11 @@ class EmbeddedPlatform:
 
     def _running(self) -> Mapping[str, Any] | None:
         """Addresses of an S3 that runs; call it with the gate closed."""
-        return read_held(self.home.state) or read_held(self.home.session)
+        for path in (self.home.state, self.home.session):
+            found = read_held(path)
+            if found is not None and "s3" in found:
+                return found
+        return None
 
     def _use(self, stack: contextlib.ExitStack) -> None:
         users = FileLock(self.home.users)
