@@ -1,42 +1,29 @@
-"""``interlock up``, ``down`` and ``status``: all services for daily work, together.
+"""One life of ``interlock up``: everything started, watched, and in every case stopped.
 
-``up`` holds the lock of ``state.json`` as long as it lives, so that a second one, ``down`` and
-every command can tell a living platform from the traces of a killed one. Each service holds a
-lock of its own and ends with ``up``, however that ends (``keeper.py``).
+It holds the lock of ``state.json`` as long as it lives. What each service is: ``services.py``.
+How a service ends with its parent: ``keeper.py``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from types import FrameType
+from collections.abc import Mapping
 from typing import Protocol
 
 from interlock.errors import LocalError
 from interlock.local.home import Home
+from interlock.local.liveness import end_left_behind, status, until
 from interlock.local.locks import PROBE_SECONDS, FileLock, is_held, read_held
-from interlock.local.platform import Echo, EmbeddedPlatform, seaweed_of, silent, utc_now
+from interlock.local.platform import Echo, EmbeddedPlatform, seaweed_of
 from interlock.local.ports import require_free
-from interlock.local.process import end_orphan
 from interlock.local.seaweed import SeaweedServer
-from interlock.local.services import DEFAULT_PORTS, Ports, Service, build_services, location_errors
-from interlock.settings import Settings, child_environment
+from interlock.local.services import Ports, Service, location_errors
+from interlock.settings import child_environment
 
-MODULE = "interlock.definitions"
 READY_SECONDS = 180.0  # measured: 20 s on two cores; a loaded machine gets more
-DOWN_SECONDS = 15.0  # `up` stops within 10 s
-ENDED_SECONDS = (
-    8.0  # until the services of a killed `up` have ended: their keepers' grace, and more
-)
 LOOK_SECONDS = 0.2  # between two looks at the services
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class BuildServices(Protocol):
@@ -50,100 +37,12 @@ class BuildServices(Protocol):
         module: str,
         environment: Mapping[str, str],
         artifact_root: str,
-    ) -> tuple[Service, ...]: ...
+    ) -> tuple[Service, ...]:
+        """The services, none of them started."""
+        ...
 
 
-@dataclass(frozen=True)
-class PlatformStatus:
-    """What runs.
-
-    Args:
-        pid: Process of ``interlock up``.
-        ready: Whether everything is up; False while it starts or stops.
-        addresses: Service to address.
-    """
-
-    pid: int
-    ready: bool
-    addresses: Mapping[str, str]
-
-
-def up(
-    settings: Settings,
-    *,
-    ports: Ports = DEFAULT_PORTS,
-    module: str = MODULE,
-    echo: Echo = silent,
-    clock: Callable[[], datetime] = utc_now,
-    build: BuildServices = build_services,
-) -> None:
-    """Starts everything and stays until Ctrl-C, SIGTERM or ``down``.
-
-    Args:
-        settings: Settings of the process.
-        ports: Where the services serve.
-        module: Python module of the code location.
-        echo: Takes each line for the person who waits.
-        clock: The time, aware UTC.
-        build: Makes the services besides S3; another one for tests.
-
-    Raises:
-        LocalError: It runs already.
-        PortTaken: One of the ports is taken; nothing was started.
-        ProcessFailed: A service did not come up, or ended; the others are stopped.
-    """
-    stop = threading.Event()
-    with _signals_set(stop):
-        _Supervisor(
-            EmbeddedPlatform(settings, clock=clock, echo=echo),
-            ports=ports,
-            module=module,
-            echo=echo,
-            build=build,
-            stop=stop,
-        ).run()
-
-
-def down(settings: Settings, *, echo: Echo = silent) -> bool:
-    """Stops ``interlock up`` from another process, and what a killed one left behind.
-
-    Args:
-        settings: Settings of the process.
-        echo: Takes each line for the person who waits.
-
-    Returns:
-        Whether anything was running.
-
-    Raises:
-        LocalError: It does not stop, even by force.
-    """
-    home = Home(settings.home)
-    if not home.exists():
-        return False
-    found = status(settings)
-    if found is not None:
-        echo(f"stopping process {found.pid}")
-        os.kill(found.pid, signal.SIGTERM)
-        if not _until(lambda: not is_held(home.state), DOWN_SECONDS):
-            echo("it does not answer; stopping it by force")
-            os.kill(found.pid, signal.SIGKILL)
-    left = _end_left_behind(home) if read_held(home.session) is None else False
-    return found is not None or left
-
-
-def status(settings: Settings) -> PlatformStatus | None:
-    """What runs in the home of these settings; None when ``interlock up`` does not."""
-    state = read_held(Home(settings.home).state)
-    if state is None:
-        return None
-    return PlatformStatus(
-        pid=int(state["pid"]),
-        ready=bool(state.get("ready")),
-        addresses=dict(state.get("addresses", {})),
-    )
-
-
-class _Supervisor:
+class Supervisor:
     """One life of ``interlock up``."""
 
     def __init__(
@@ -174,7 +73,7 @@ class _Supervisor:
         self.home.prepare()
         self._claim()
         try:
-            _end_left_behind(self.home)
+            end_left_behind(self.home)
             require_free(self.ports.by_service(), setting="`interlock up`'s options")
             self._start_all()
             while not self.stop.wait(LOOK_SECONDS):
@@ -184,7 +83,7 @@ class _Supervisor:
 
     def _claim(self) -> None:
         if not self.state.acquire(seconds=PROBE_SECONDS):
-            found = status(self.settings)
+            found = status(self.home)
             where = f"process {found.pid}" if found is not None else "another process"
             raise LocalError(
                 f"`interlock up` runs already in {self.home.path} ({where})",
@@ -201,7 +100,7 @@ class _Supervisor:
                     self._start_services()
                     return
             self.echo("waiting for the command that uses the embedded S3")
-            _until(lambda: self.stop.is_set() or not is_held(self.home.session), READY_SECONDS)
+            until(lambda: self.stop.is_set() or not is_held(self.home.session), READY_SECONDS)
 
     def _start_services(self) -> None:
         self.server = seaweed_of(self.home, self.home.credentials(), port=self.ports.s3)
@@ -277,59 +176,3 @@ class _Supervisor:
 
     def _say_ready(self, name: str) -> None:
         self.echo(f"{name} is ready after {time.monotonic() - self.began:.1f} s")
-
-
-def _service_locks(home: Home) -> Sequence[Path]:
-    names = ("mlflow", "code-location", "dagster", "daemon")
-    return (*(home.run / f"{name}.lock" for name in names), home.s3_lock)
-
-
-def _end_left_behind(home: Home) -> bool:
-    """Waits for what a killed ``up`` left to end, and ends what nobody watches.
-
-    Returns:
-        Whether there was anything.
-
-    Raises:
-        LocalError: Something does not end.
-    """
-    held = [lock for lock in _service_locks(home) if is_held(lock)]
-    # A command that works on the home has an S3 of its own, which is none of ours.
-    if not held or read_held(home.session) is not None:
-        return False
-    for lock in held:
-        end_orphan(lock)
-    if not _until(lambda: not any(is_held(lock) for lock in held), ENDED_SECONDS):
-        names = ", ".join(lock.stem for lock in held if is_held(lock))
-        raise LocalError(
-            f"services of an earlier `interlock up` still run: {names}",
-            remedy=f"end the processes named in {home.run}/*.lock",
-        )
-    return True
-
-
-def _until(holds: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK_SECONDS / 4)
-    return True
-
-
-@contextlib.contextmanager
-def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """Turns the signals that end a program into an event, where this is the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def remember(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    before = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
