@@ -112,6 +112,7 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
             if settings.mlflow_tracking_uri.startswith("sqlite:")
             else None
         ),
+        environment=environment,
     )
     registry = ModelRegistry(connection)
     authority = Authority(

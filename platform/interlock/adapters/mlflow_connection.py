@@ -10,8 +10,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from interlock.errors import RegistryError, RegistryUnavailable
+from interlock.errors import ConfigurationError, RegistryError, RegistryUnavailable
+from interlock.governance.principal import Environment
 
+MARK_EXPERIMENT = "interlock"
+MARK_TAG = "interlock.environment"
 _HTTP_RETRIES = "2"  # of MLflow's client; its default of 7 waits for more than two minutes
 _HTTP_TIMEOUT = "20"  # seconds
 _UNAVAILABLE = (
@@ -30,10 +33,15 @@ class MlflowConnection:
         tracking_uri: A server's address, or ``sqlite:///`` in embedded mode.
         artifact_root: Where artifacts go when MLflow is a database in this process, e.g.
             ``s3://bucket/mlflow``; None when a server knows that itself.
+        environment: The environment of this process. A registry that was created for another
+            one is never opened; an empty one is marked for this one.
     """
 
-    def __init__(self, *, tracking_uri: str, artifact_root: str | None) -> None:
+    def __init__(
+        self, *, tracking_uri: str, artifact_root: str | None, environment: Environment
+    ) -> None:
         self.tracking_uri = tracking_uri
+        self.environment = environment
         self.artifact_root = artifact_root
         self._opened: Any = None
 
@@ -53,9 +61,34 @@ class MlflowConnection:
             with translated("open"), quiet("mlflow.store.db.utils"):
                 mlflow.set_tracking_uri(self.tracking_uri)
                 mlflow.set_registry_uri(self.tracking_uri)
-                self._opened = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
-                self._opened.search_experiments(max_results=1)
+                client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+                self._require_mark(client)
+            self._opened = client
         return self._opened
+
+    def _require_mark(self, client: Any) -> None:
+        """Refuse a registry of another environment; mark one that is still empty."""
+        marked = client.get_experiment_by_name(MARK_EXPERIMENT)
+        mark = marked.tags.get(MARK_TAG) if marked is not None else None
+        if mark == self.environment.value:
+            return
+        if mark is not None:
+            raise ConfigurationError(
+                f"this MLflow was created for {mark}, this process runs in {self.environment}",
+                remedy="set MLFLOW_TRACKING_URI to the MLflow of this environment",
+            )
+        names = [each.name for each in client.search_experiments(max_results=2)]
+        if [name for name in names if name != "Default"] or client.search_registered_models():
+            raise ConfigurationError(
+                f"this MLflow holds experiments and carries no environment mark, expected one "
+                f"for {self.environment}",
+                remedy="use an MLflow that Interlock created, or an empty one, which it marks",
+            )
+        client.create_experiment(
+            MARK_EXPERIMENT,
+            artifact_location=self.artifact_root,
+            tags={MARK_TAG: self.environment.value},
+        )
 
 
 @contextlib.contextmanager

@@ -14,9 +14,6 @@ from typing import Any
 
 from interlock.adapters.mlflow_connection import MlflowConnection, no_progress_bar, translated
 
-_MARK_EXPERIMENT = "interlock"
-_MARK_TAG = "interlock.environment"
-
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -62,23 +59,6 @@ class ModelRegistry:
 
     def __init__(self, connection: MlflowConnection) -> None:
         self._connection = connection
-
-    def mark(self) -> str:
-        """The environment that this registry was created for, or an empty text."""
-        with translated("read the environment mark"):
-            experiment = self._connection.client.get_experiment_by_name(_MARK_EXPERIMENT)
-        return str(experiment.tags.get(_MARK_TAG, "")) if experiment else ""
-
-    def create_mark(self, environment: str) -> None:
-        """Mark a new registry for an environment; an existing mark is never changed."""
-        if self.mark():
-            return
-        with translated("write the environment mark"):
-            self._connection.client.create_experiment(
-                _MARK_EXPERIMENT,
-                artifact_location=self._connection.artifact_root,
-                tags={_MARK_TAG: environment},
-            )
 
     def download(self, uri: str, directory: Path) -> Path:
         """Fetch a model's files.

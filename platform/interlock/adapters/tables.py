@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interlock.adapters.sources import Spooled
-from interlock.ml.contract import Contract, ContractReport
+from interlock.ml.contract import Contract
+from interlock.ml.contract_report import ContractReport
 from interlock.ml.source import Source
 from interlock.ml.training import Target
 
