@@ -1,9 +1,9 @@
 """The data contract: what a table must satisfy, and the rules that follow from it.
 
-Here live the YAML section ``contract`` (``Contract``, ``Column``), the rules derived from it
-before any data is seen (``contract_rules``) and what checking them yields (``RuleResult``,
-``ContractReport``). The checking itself is ``ml.contract_checker``; reading text as numbers
-and dates is ``ml.typing``; files are ``adapters.tables``. Reasons: ADR-0004.
+Here live the YAML section ``contract`` and the rules derived from it before any data is seen
+(``contract_rules``). Columns are ``ml.columns``; the checking is ``ml.contract_checker`` and
+yields a ``ml.contract_report``; reading text as numbers and dates is ``ml.value_types``;
+files are ``adapters.tables``. Reasons: ADR-0004.
 
 Words: a *row rule* looks at one row at a time, and a row that breaks one goes to quarantine.
 A *table rule* looks at the whole table and is blocking: when it fails, nothing may build on
@@ -21,80 +21,35 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from interlock.errors import ContractError
+from interlock.ml.columns import Column, ColumnType, describe_range
+from interlock.ml.contract_report import ContractReport, RuleResult
+from interlock.ml.rules import Rule, RuleKind
 from interlock.ml.training import Target
+
+__all__ = [
+    "REASONS_COLUMN",
+    "ROW_COLUMN",
+    "Column",
+    "ColumnType",
+    "Contract",
+    "ContractReport",
+    "Rule",
+    "RuleKind",
+    "RuleResult",
+    "check_target",
+    "contract_rules",
+]
 
 ROW_COLUMN = "_row"
 """In the quarantine: the row's number in the source table, from 0."""
 REASONS_COLUMN = "_reasons"
 """In the quarantine: names of the rules that the row breaks, separated by ``, ``."""
-MAX_EXAMPLES = 3  # per rule; enough to find the mistake, too few to copy a table
-
-Bound = bool | int | float | datetime | date
-
-
-class ColumnType(StrEnum):
-    """What a column holds."""
-
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    CATEGORY = "category"
-    TEXT = "text"
-    DATE = "date"
-    DATETIME = "datetime"
-
-
-class RuleKind(StrEnum):
-    """What a rule asks of a row, a column or the table."""
-
-    TYPE = "type"
-    FINITE = "finite"
-    NULLS = "nulls"
-    RANGE = "range"
-    VALUES = "values"
-    HAS_VALUES = "has_values"
-    UNIQUE = "unique"
-    LABEL = "label"
-    MISSING_COLUMNS = "missing_columns"
-    EXTRA_COLUMNS = "extra_columns"
-    MIN_ROWS = "min_rows"
-    QUARANTINED = "quarantined"
-    BOTH_CLASSES = "both_classes"
-
-
-class Column(BaseModel):
-    """One column of the contract.
-
-    Attributes:
-        name: As the header has it.
-        type: What it holds.
-        nullable: Whether a row may have no value here.
-        min: Least value, included; for integer, number, date and datetime.
-        max: Greatest value, included.
-        values: All values there are; for category.
-        unit: E.g. ``years`` or ``EUR``; for readers.
-        description: For readers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, Field(min_length=1)]
-    type: ColumnType
-    nullable: bool = False
-    min: float | int | date | datetime | None = None
-    max: float | int | date | datetime | None = None
-    values: tuple[str, ...] | None = None
-    unit: str | None = None
-    description: str | None = None
 
 
 class Contract(BaseModel):
@@ -123,97 +78,24 @@ class Contract(BaseModel):
     null_values: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
 
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        names = [column.name for column in self.columns]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            msg = f"columns {repeated} stand in the contract twice; keep one of each"
+            raise ValueError(msg)
+        for key in self.unique:
+            unknown = [name for name in key if name not in names]
+            if not key or unknown or len(set(key)) != len(key):
+                msg = f"unique {list(key)} must list columns of the contract, each once"
+                raise ValueError(msg)
+        return self
+
     @property
     def digest(self) -> str:
         """SHA-256 of the contract, hexadecimal; equal contracts have equal digests."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule of a contract.
-
-    Attributes:
-        name: Unique within the contract, of ``[A-Za-z0-9_]``, e.g. ``age_in_years__range``.
-        kind: What it asks.
-        columns: Columns it looks at; none for the table as a whole.
-        description: One sentence for readers.
-        blocking: Whether its failure stops everything that builds on the table. True for
-            table rules; row rules send rows to quarantine instead.
-    """
-
-    name: str
-    kind: RuleKind
-    columns: tuple[str, ...]
-    description: str
-    blocking: bool
-
-
-@dataclass(frozen=True)
-class Example:
-    """A row that breaks a rule.
-
-    Attributes:
-        row: Its number in the source table, from 0.
-        value: What it held there, at most 80 characters; None where the column is protected
-            or free text, whose values stand in no report.
-    """
-
-    row: int
-    value: str | None
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """What checking a rule found.
-
-    Attributes:
-        name: The rule's name.
-        kind: What it asks.
-        columns: Columns it looks at.
-        passed: Whether it holds.
-        blocking: See ``Rule``.
-        failed_rows: Rows that break it; for table rules 0.
-        examples: The first rows that break it, at most ``MAX_EXAMPLES``.
-        detail: One sentence: what was found and what was expected.
-    """
-
-    name: str
-    kind: RuleKind
-    columns: tuple[str, ...]
-    passed: bool
-    blocking: bool
-    failed_rows: int
-    examples: tuple[Example, ...]
-    detail: str
-
-
-@dataclass(frozen=True)
-class ContractReport:
-    """A table held against its contract.
-
-    Attributes:
-        rules: One result per rule, in the order of ``contract_rules``.
-        rows: Rows of the table.
-        accepted: Rows that break no row rule.
-        quarantined: The others.
-        positives: Accepted rows of the positive class.
-        data_quality_score: In [0, 1]: the share of accepted rows times the share of table
-            rules that hold. 1 only when everything holds; 0 for a table without rows.
-        passed: Whether every blocking rule holds.
-    """
-
-    rules: tuple[RuleResult, ...]
-    rows: int
-    accepted: int
-    quarantined: int
-    positives: int
-    data_quality_score: float
-    passed: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON values."""
-        raise NotImplementedError
 
 
 def contract_rules(contract: Contract, target: Target) -> tuple[Rule, ...]:
@@ -230,14 +112,124 @@ def contract_rules(contract: Contract, target: Target) -> tuple[Rule, ...]:
     Raises:
         ContractError: See ``check_target``.
     """
-    raise NotImplementedError
+    check_target(contract, target)
+    names = _Names()
+    rules = [
+        Rule(names.take(column.name, kind), kind, (column.name,), text, blocking)
+        for column in contract.columns
+        for kind, text, blocking in _column_rules(column)
+    ]
+    rules += [
+        Rule(
+            names.take("_and_".join(key), RuleKind.UNIQUE),
+            RuleKind.UNIQUE,
+            key,
+            f"No two rows agree in {', '.join(key)}.",
+            blocking=False,
+        )
+        for key in contract.unique
+    ]
+    label, other = target.positive, target.negative
+    rules += [
+        Rule(
+            names.take(target.column, RuleKind.LABEL),
+            RuleKind.LABEL,
+            (target.column,),
+            f"Every row has the label {label!r} or {other!r}.",
+            blocking=False,
+        ),
+        Rule(
+            names.take(target.column, RuleKind.BOTH_CLASSES),
+            RuleKind.BOTH_CLASSES,
+            (target.column,),
+            f"Both {label!r} and {other!r} occur among the accepted rows.",
+            blocking=True,
+        ),
+    ]
+    rules += [
+        Rule(names.take("table", kind), kind, (), text, blocking=True)
+        for kind, text in _table_rules(contract)
+    ]
+    return tuple(rules)
 
 
 def check_target(contract: Contract, target: Target) -> None:
     """Refuse a target whose labels cannot occur in its column.
 
     Raises:
-        ContractError: The column is not in the contract, is a date, number or datetime, or a
+        ContractError: The column is not in the contract, is of a type without labels, or a
             label is not of its type (``positive: Yes`` without quotes is YAML for true).
     """
-    raise NotImplementedError
+    column = next((each for each in contract.columns if each.name == target.column), None)
+    if column is None:
+        raise ContractError(
+            f"target column {target.column!r} is not in the contract",
+            remedy="add it to the contract's columns",
+        )
+    expected = _LABEL_TYPES.get(column.type)
+    if expected is None:
+        raise ContractError(
+            f"target column {column.name!r} is of type {column.type}, which has no labels",
+            remedy="make it a category, integer, boolean or text",
+        )
+    for label in (target.positive, target.negative):
+        if type(label) is not expected:
+            raise ContractError(
+                f"label {label!r} of target column {column.name!r} is {type(label).__name__},"
+                f" but the column is of type {column.type}",
+                remedy="quote the label" if expected is str else "write a label of that type",
+            )
+        if column.values is not None and label not in column.values:
+            raise ContractError(
+                f"label {label!r} is not among the values of target column {column.name!r}",
+                remedy=f"choose from {', '.join(column.values)}",
+            )
+
+
+_LABEL_TYPES: Mapping[ColumnType, type] = {
+    ColumnType.CATEGORY: str,
+    ColumnType.TEXT: str,
+    ColumnType.INTEGER: int,
+    ColumnType.BOOLEAN: bool,
+}
+
+
+class _Names:
+    """Names of rules: letters, digits and underscores, each given out once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, subject: str, kind: RuleKind) -> str:
+        name = wanted = re.sub(r"[^A-Za-z0-9_]", "_", subject) + f"__{kind}"
+        number = 1
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+
+def _column_rules(column: Column) -> Iterator[tuple[RuleKind, str, bool]]:
+    """Kind, description and blocking of each rule of a column."""
+    if column.type not in {ColumnType.CATEGORY, ColumnType.TEXT}:
+        yield RuleKind.TYPE, f"Every value of {column.name} is of type {column.type}.", False
+    if column.type is ColumnType.NUMBER:
+        yield RuleKind.FINITE, f"No value of {column.name} is NaN or infinite.", False
+    if column.nullable:
+        yield RuleKind.HAS_VALUES, f"At least one row has a value of {column.name}.", True
+    else:
+        yield RuleKind.NULLS, f"Every row has a value of {column.name}.", False
+    if column.min is not None or column.max is not None:
+        yield RuleKind.RANGE, f"{column.name} is {describe_range(column)}.", False
+    if column.values is not None:
+        yield RuleKind.VALUES, f"{column.name} is one of {len(column.values)} values.", False
+
+
+def _table_rules(contract: Contract) -> Iterator[tuple[RuleKind, str]]:
+    yield RuleKind.MISSING_COLUMNS, "The table has every column of the contract."
+    if contract.extra_columns == "refuse":
+        yield RuleKind.EXTRA_COLUMNS, "The table has no column beside the contract's."
+    yield RuleKind.MIN_ROWS, f"At least {contract.min_rows} rows are accepted."
+    share = f"{contract.max_quarantined:.2%}"
+    yield RuleKind.QUARANTINED, f"At most {share} of the rows are quarantined."

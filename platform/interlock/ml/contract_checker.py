@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from interlock.ml.contract import Contract, ContractReport
+from interlock.ml.contract import Contract
+from interlock.ml.contract_report import ContractReport
 from interlock.ml.training import Target
 
 if TYPE_CHECKING:
