@@ -1,99 +1,30 @@
 """What the environment variables say: the only module that reads them.
 
-Here: each variable with its meaning, default and limits, and the values they give. Entry points
-read settings and hand plain arguments down; ``actions/`` and ``adapters/`` never import this.
-``.env.example`` lists the same variables; a test compares the two.
+Here: the process's environment, and the values that it gives. Which variables there are and how
+each is read: ``variables.py``. Entry points read settings and hand plain arguments down;
+``actions/`` and ``adapters/`` never import this.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import pwd
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+from interlock import variables
 from interlock.errors import ConfigurationError
 from interlock.governance.principal import Environment, IdentitySource, Principal, Role
+from interlock.variables import MAX_RETENTION_DAYS, VARIABLES
 
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MAX_RETENTION_DAYS = 36_500  # 100 years; a COMPLIANCE lock cannot be shortened afterwards
-# PSI above which a distribution has moved; Siddiqi 2006, ch. 8, calls 0.10 to 0.25 a small shift.
-DEFAULT_DRIFT_THRESHOLD = 0.2
-BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-SHA256 = re.compile(r"[0-9a-f]{64}")
-PREFIX = re.compile(r"(?:[A-Za-z0-9_=-][A-Za-z0-9_.=-]*/)+")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One environment variable.
-
-    Args:
-        name: Its name.
-        default: What is taken when it is unset or empty; "" where nothing is.
-        meaning: One sentence for ``.env.example`` and ``doctor``.
-        secret: Whether its value may never be shown.
-    """
-
-    name: str
-    default: str
-    meaning: str
-    secret: bool = False
-
-
-VARIABLES: Mapping[str, Variable] = MappingProxyType(
-    {
-        variable.name: variable
-        for variable in (
-            Variable("ENVIRONMENT", "", "dev, staging or prod; unset is denied every write"),
-            Variable("IDENTITY_SOURCE", "env", "Where principals come from; outside dev to be set"),
-            Variable("RUN_OWNER", "", "Who acts; in dev the operating system's user by default"),
-            Variable("RUN_ROLE", "", "Their role; in dev ml_engineer by default"),
-            Variable("ALLOWED_STAGING_ROLES", "", "Roles that may act in staging, with commas"),
-            Variable("ALLOWED_PROD_ROLES", "", "Roles that may act in prod, with commas"),
-            Variable("DATA_BUCKET", "interlock-data", "Bucket of snapshots"),
-            Variable("ARTIFACT_BUCKET", "interlock-artifacts", "Bucket of MLflow's artifacts"),
-            Variable("AUDIT_BUCKET", "interlock-audit", "Bucket of the audit trail, with lock"),
-            Variable("AUDIT_LOG_PREFIX", "governance/audit/", "Where the trail begins in it"),
-            Variable(
-                "AUDIT_RETENTION_DAYS", "1", "Days each event is locked; outside dev to be set"
-            ),
-            Variable(
-                "BASELINE_DATA_HASH", "", "SHA-256 of the snapshot that drift is measured from"
-            ),
-            Variable(
-                "RUN_SIGNING_KEY",
-                "",
-                "Proves that a schedule started a run; 32 bytes or more, unset skips schedules",
-                secret=True,
-            ),
-            Variable("MLFLOW_TRACKING_URI", "", "MLflow; unset means the embedded one"),
-            Variable("MIN_ACCURACY", "", "Lowest accuracy that any product may ask for, 0 to 1"),
-            Variable("MIN_F1_SCORE", "", "Lowest F1 score that any product may ask for, 0 to 1"),
-            Variable(
-                "DRIFT_THRESHOLD", str(DEFAULT_DRIFT_THRESHOLD), "Highest PSI without an alarm"
-            ),
-            Variable(
-                "INTERLOCK_HOME", ".interlock", "Folder of the embedded services and the spool"
-            ),
-            Variable("AWS_ENDPOINT_URL_S3", "", "S3; unset means the embedded one, or AWS's own"),
-            Variable("AWS_ACCESS_KEY_ID", "", "S3 access key; unset means AWS's own chain"),
-            Variable("AWS_SECRET_ACCESS_KEY", "", "Its secret", secret=True),
-            Variable("AWS_SESSION_TOKEN", "", "Its session, for temporary keys", secret=True),
-            Variable("AWS_DEFAULT_REGION", "us-east-1", "Region of the buckets"),
-        )
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,33 +71,36 @@ class Settings:
             ConfigurationError: Naming the variable, what was found and what is possible.
         """
         read = _Reader(environ)
-        environment = read.optional("ENVIRONMENT", _choice(Environment))
+        environment = read.optional("ENVIRONMENT", variables.choice(Environment))
         dev = environment in {None, Environment.DEV}
         settings = cls(
             environment=environment,
-            identity_source=read.required("IDENTITY_SOURCE", _identity_source),
+            identity_source=read.required("IDENTITY_SOURCE", variables.identity_source),
             identity_chosen=read.is_set("IDENTITY_SOURCE"),
-            run_owner=read.optional("RUN_OWNER", _one_line),
-            run_role=read.optional("RUN_ROLE", _person_role) or (Role.ML_ENGINEER if dev else None),
+            run_owner=read.optional("RUN_OWNER", variables.one_line),
+            run_role=read.optional("RUN_ROLE", variables.person_role)
+            or (Role.ML_ENGINEER if dev else None),
             allowed_staging_roles=read.roles("ALLOWED_STAGING_ROLES"),
             allowed_prod_roles=read.roles("ALLOWED_PROD_ROLES"),
-            data_bucket=read.required("DATA_BUCKET", _bucket),
-            artifact_bucket=read.required("ARTIFACT_BUCKET", _bucket),
-            audit_bucket=read.required("AUDIT_BUCKET", _bucket),
-            audit_log_prefix=read.required("AUDIT_LOG_PREFIX", _prefix),
-            audit_retention_days=read.required("AUDIT_RETENTION_DAYS", _days),
-            baseline_data_hash=read.optional("BASELINE_DATA_HASH", _sha256),
-            run_signing_key=read.optional("RUN_SIGNING_KEY", _one_line),
-            mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", _one_line),
-            min_accuracy=read.optional("MIN_ACCURACY", _share),
-            min_f1_score=read.optional("MIN_F1_SCORE", _share),
-            drift_threshold=read.required("DRIFT_THRESHOLD", _threshold),
-            home=_home(read.required("INTERLOCK_HOME", _one_line), read.is_set("INTERLOCK_HOME")),
-            s3_endpoint_url=read.optional("AWS_ENDPOINT_URL_S3", _http_address),
-            aws_access_key_id=read.optional("AWS_ACCESS_KEY_ID", _one_line),
-            aws_secret_access_key=read.optional("AWS_SECRET_ACCESS_KEY", _one_line),
-            aws_session_token=read.optional("AWS_SESSION_TOKEN", _one_line),
-            aws_region=read.required("AWS_DEFAULT_REGION", _one_line),
+            data_bucket=read.required("DATA_BUCKET", variables.bucket),
+            artifact_bucket=read.required("ARTIFACT_BUCKET", variables.bucket),
+            audit_bucket=read.required("AUDIT_BUCKET", variables.bucket),
+            audit_log_prefix=read.required("AUDIT_LOG_PREFIX", variables.prefix),
+            audit_retention_days=read.required("AUDIT_RETENTION_DAYS", variables.days),
+            baseline_data_hash=read.optional("BASELINE_DATA_HASH", variables.sha256),
+            run_signing_key=read.optional("RUN_SIGNING_KEY", variables.one_line),
+            mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", variables.one_line),
+            min_accuracy=read.optional("MIN_ACCURACY", variables.share),
+            min_f1_score=read.optional("MIN_F1_SCORE", variables.share),
+            drift_threshold=read.required("DRIFT_THRESHOLD", variables.threshold),
+            home=_home(
+                read.required("INTERLOCK_HOME", variables.one_line), read.is_set("INTERLOCK_HOME")
+            ),
+            s3_endpoint_url=read.optional("AWS_ENDPOINT_URL_S3", variables.http_address),
+            aws_access_key_id=read.optional("AWS_ACCESS_KEY_ID", variables.one_line),
+            aws_secret_access_key=read.optional("AWS_SECRET_ACCESS_KEY", variables.one_line),
+            aws_session_token=read.optional("AWS_SESSION_TOKEN", variables.one_line),
+            aws_region=read.required("AWS_DEFAULT_REGION", variables.one_line),
         )
         settings._check_together(retention_chosen=read.is_set("AUDIT_RETENTION_DAYS"))
         return settings
@@ -337,9 +271,9 @@ class _Reader:
         if name in self._environ and not self._values[name]:
             raise ConfigurationError(
                 f"{name} is set and empty, expected roles",
-                remedy=f"unset it to narrow nothing, or list some of: {_listed(Role)}",
+                remedy=f"unset it to narrow nothing, or list some of: {variables.listed(Role)}",
             )
-        return self.optional(name, _role_list)
+        return self.optional(name, variables.role_list)
 
     def _parsed(self, name: str, value: str, parse: Callable[[str], T]) -> T:
         try:
@@ -351,99 +285,7 @@ class _Reader:
             ) from error
 
 
-def _listed(choices: type[StrEnum]) -> str:
-    return ", ".join(str(choice) for choice in choices)
-
-
-def _choice(choices: type[T]) -> Callable[[str], T]:
-    def parse(value: str) -> T:
-        try:
-            return choices(value)  # type: ignore[call-arg]
-        except ValueError as error:
-            assert issubclass(choices, StrEnum)  # noqa: S101 - the only kind used here
-            raise ValueError(f"one of: {_listed(choices)}") from error
-
-    return parse
-
-
-def _identity_source(value: str) -> IdentitySource:
-    if value in {IdentitySource.LOCAL, IdentitySource.OIDC_PROXY}:
-        raise ValueError(f"env: {value} is not available in this version")
-    if value != IdentitySource.ENV:
-        raise ValueError("env (local and oidc-proxy are not available in this version)")
-    return IdentitySource.ENV
-
-
-def _person_role(value: str) -> Role:
-    role = _choice(Role)(value)
-    if role is Role.SCHEDULER:
-        raise ValueError("a person's role: scheduler is for runs that no person started")
-    return role
-
-
-def _role_list(value: str) -> frozenset[Role]:
-    return frozenset(_choice(Role)(name.strip()) for name in value.split(","))
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("one line of printable characters")
-    return value
-
-
-def _http_address(value: str) -> str:
-    if not re.match(r"https?://[^/]", _one_line(value)):
-        raise ValueError("an address that begins with http:// or https://")
-    return value.rstrip("/")
-
-
-def _bucket(value: str) -> str:
-    if BUCKET_NAME.fullmatch(value) is None:
-        raise ValueError("a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens")
-    return value
-
-
-def _prefix(value: str) -> str:
-    prefix = f"{value.rstrip('/')}/"
-    if PREFIX.fullmatch(prefix) is None:
-        raise ValueError("a prefix such as governance/audit/, without a slash in front")
-    return prefix
-
-
-def _sha256(value: str) -> str:
-    if SHA256.fullmatch(value) is None:
-        raise ValueError("a SHA-256: 64 hexadecimal digits in lower case")
-    return value
-
-
-def _days(value: str) -> int:
-    if not (value.isdecimal() and 1 <= int(value) <= MAX_RETENTION_DAYS):
-        raise ValueError(f"a whole number of days from 1 to {MAX_RETENTION_DAYS}")
-    return int(value)
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-
-
-def _share(value: str) -> float:
-    number = _number(value)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError("a number from 0 to 1")
-    return number
-
-
-def _threshold(value: str) -> float:
-    number = _number(value)
-    if not (math.isfinite(number) and number > 0.0):
-        raise ValueError("a finite number above 0")
-    return number
-
-
-def _home(value: str, chosen: bool) -> Path:
+def _home(value: str, *, chosen: bool) -> Path:
     path = Path(value).expanduser()
     if chosen:
         return path.absolute()

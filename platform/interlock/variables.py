@@ -1,0 +1,195 @@
+"""The environment variables that Interlock knows: meaning, default, and how each is read.
+
+Here: the table and the readers of single values. A reader raises ``ValueError`` with what it
+expected; ``settings.py`` adds the variable's name and value, and is the only module that reads
+the process's environment. ``.env.example`` lists the same variables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeVar
+
+from interlock.governance.principal import IdentitySource, Role
+
+T = TypeVar("T")
+
+MAX_RETENTION_DAYS = 36_500  # 100 years; a COMPLIANCE lock cannot be shortened afterwards
+# PSI above which a distribution has moved; Siddiqi 2006, ch. 8, calls 0.10 to 0.25 a small shift.
+DEFAULT_DRIFT_THRESHOLD = 0.2
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+PREFIX = re.compile(r"(?:[A-Za-z0-9_=-][A-Za-z0-9_.=-]*/)+")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable.
+
+    Args:
+        name: Its name.
+        default: What is taken when it is unset or empty; "" where nothing is.
+        meaning: One sentence for ``.env.example`` and ``doctor``.
+        secret: Whether its value may never be shown.
+    """
+
+    name: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+
+VARIABLES: Mapping[str, Variable] = MappingProxyType(
+    {
+        variable.name: variable
+        for variable in (
+            Variable("ENVIRONMENT", "", "dev, staging or prod; unset is denied every write"),
+            Variable("IDENTITY_SOURCE", "env", "Where principals come from; outside dev to be set"),
+            Variable("RUN_OWNER", "", "Who acts; in dev the operating system's user by default"),
+            Variable("RUN_ROLE", "", "Their role; in dev ml_engineer by default"),
+            Variable("ALLOWED_STAGING_ROLES", "", "Roles that may act in staging, with commas"),
+            Variable("ALLOWED_PROD_ROLES", "", "Roles that may act in prod, with commas"),
+            Variable("DATA_BUCKET", "interlock-data", "Bucket of snapshots"),
+            Variable("ARTIFACT_BUCKET", "interlock-artifacts", "Bucket of MLflow's artifacts"),
+            Variable("AUDIT_BUCKET", "interlock-audit", "Bucket of the audit trail, with lock"),
+            Variable("AUDIT_LOG_PREFIX", "governance/audit/", "Where the trail begins in it"),
+            Variable(
+                "AUDIT_RETENTION_DAYS", "1", "Days each event is locked; outside dev to be set"
+            ),
+            Variable(
+                "BASELINE_DATA_HASH", "", "SHA-256 of the snapshot that drift is measured from"
+            ),
+            Variable(
+                "RUN_SIGNING_KEY",
+                "",
+                "Proves that a schedule started a run; 32 bytes or more, unset skips schedules",
+                secret=True,
+            ),
+            Variable("MLFLOW_TRACKING_URI", "", "MLflow; unset means the embedded one"),
+            Variable("MIN_ACCURACY", "", "Lowest accuracy that any product may ask for, 0 to 1"),
+            Variable("MIN_F1_SCORE", "", "Lowest F1 score that any product may ask for, 0 to 1"),
+            Variable(
+                "DRIFT_THRESHOLD", str(DEFAULT_DRIFT_THRESHOLD), "Highest PSI without an alarm"
+            ),
+            Variable(
+                "INTERLOCK_HOME", ".interlock", "Folder of the embedded services and the spool"
+            ),
+            Variable("AWS_ENDPOINT_URL_S3", "", "S3; unset means the embedded one, or AWS's own"),
+            Variable("AWS_ACCESS_KEY_ID", "", "S3 access key; unset means AWS's own chain"),
+            Variable("AWS_SECRET_ACCESS_KEY", "", "Its secret", secret=True),
+            Variable("AWS_SESSION_TOKEN", "", "Its session, for temporary keys", secret=True),
+            Variable("AWS_DEFAULT_REGION", "us-east-1", "Region of the buckets"),
+        )
+    }
+)
+
+
+def listed(choices: type[StrEnum]) -> str:
+    """The members of an enumeration, for a message."""
+    return ", ".join(str(choice) for choice in choices)
+
+
+def choice(choices: type[T]) -> Callable[[str], T]:
+    """Reads a member of an enumeration."""
+
+    def parse(value: str) -> T:
+        try:
+            return choices(value)  # type: ignore[call-arg]
+        except ValueError as error:
+            assert issubclass(choices, StrEnum)  # noqa: S101 - the only kind used here
+            raise ValueError(f"one of: {listed(choices)}") from error
+
+    return parse
+
+
+def identity_source(value: str) -> IdentitySource:
+    """Reads where principals come from; what is not built yet is refused."""
+    if value in {IdentitySource.LOCAL, IdentitySource.OIDC_PROXY}:
+        raise ValueError(f"env: {value} is not available in this version")
+    if value != IdentitySource.ENV:
+        raise ValueError("env (local and oidc-proxy are not available in this version)")
+    return IdentitySource.ENV
+
+
+def person_role(value: str) -> Role:
+    """Reads the role of a person."""
+    role = choice(Role)(value)
+    if role is Role.SCHEDULER:
+        raise ValueError("a person's role: scheduler is for runs that no person started")
+    return role
+
+
+def role_list(value: str) -> frozenset[Role]:
+    """Reads roles separated by commas."""
+    return frozenset(choice(Role)(name.strip()) for name in value.split(","))
+
+
+def one_line(value: str) -> str:
+    """Reads text without line breaks and control characters."""
+    if not value.isprintable():
+        raise ValueError("one line of printable characters")
+    return value
+
+
+def http_address(value: str) -> str:
+    """Reads an address; a slash at its end is dropped."""
+    if not re.match(r"https?://[^/]", one_line(value)):
+        raise ValueError("an address that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def bucket(value: str) -> str:
+    """Reads a bucket's name, by the rules of S3."""
+    if BUCKET_NAME.fullmatch(value) is None:
+        raise ValueError("a bucket name: 3 to 63 lower-case letters, digits, dots and hyphens")
+    return value
+
+
+def prefix(value: str) -> str:
+    """Reads a key prefix; a slash is put at its end."""
+    prefix = f"{value.rstrip('/')}/"
+    if PREFIX.fullmatch(prefix) is None:
+        raise ValueError("a prefix such as governance/audit/, without a slash in front")
+    return prefix
+
+
+def sha256(value: str) -> str:
+    """Reads a SHA-256."""
+    if SHA256.fullmatch(value) is None:
+        raise ValueError("a SHA-256: 64 hexadecimal digits in lower case")
+    return value
+
+
+def days(value: str) -> int:
+    """Reads a retention in days."""
+    if not (value.isdecimal() and 1 <= int(value) <= MAX_RETENTION_DAYS):
+        raise ValueError(f"a whole number of days from 1 to {MAX_RETENTION_DAYS}")
+    return int(value)
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def share(value: str) -> float:
+    """Reads a share, 0 to 1."""
+    number = _number(value)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError("a number from 0 to 1")
+    return number
+
+
+def threshold(value: str) -> float:
+    """Reads a finite number above 0."""
+    number = _number(value)
+    if not (math.isfinite(number) and number > 0.0):
+        raise ValueError("a finite number above 0")
+    return number
