@@ -94,7 +94,8 @@ class Settings:
             min_f1_score=read.optional("MIN_F1_SCORE", variables.share),
             drift_threshold=read.required("DRIFT_THRESHOLD", variables.threshold),
             home=_home(
-                read.required("INTERLOCK_HOME", variables.one_line), read.is_set("INTERLOCK_HOME")
+                read.required("INTERLOCK_HOME", variables.one_line),
+                chosen=read.is_set("INTERLOCK_HOME"),
             ),
             s3_endpoint_url=read.optional("AWS_ENDPOINT_URL_S3", variables.http_address),
             aws_access_key_id=read.optional("AWS_ACCESS_KEY_ID", variables.one_line),
