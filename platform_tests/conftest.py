@@ -7,92 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from simulators import FakeClock
+from stores import Buckets, start_weed, store_of
 
 from interlock.adapters.object_store import S3ObjectStore
-from interlock.errors import PortTaken
-from interlock.local.ports import free_port
-from interlock.local.seaweed import REGION, SeaweedPorts, SeaweedServer
-
-ACCESS_KEY = "interlock-tests"
-SECRET_KEY = "a throw-away secret of the tests"
-START_ATTEMPTS = 5
+from interlock.local.seaweed import SeaweedServer
 
 _serial = itertools.count(1)
-
-
-class TestSeaweed(SeaweedServer):
-    """A server with room for the buckets of a whole test session.
-
-    It has one place per GiB of free disk, and each bucket takes one; with smaller volumes
-    there are sixteen times as many.
-    """
-
-    __test__ = False
-
-    def _flags(self, ports: SeaweedPorts) -> tuple[str, ...]:
-        return (*super()._flags(ports), "-master.volumeSizeLimitMB=64")
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """Empty buckets of one test, in the real server.
-
-    Attributes:
-        data: For snapshots.
-        artifacts: For models.
-        audit: With Object Lock, without a default retention.
-    """
-
-    data: str
-    artifacts: str
-    audit: str
-
-
-class FakeClock:
-    """A clock that stands still until it is moved. Call it for the time."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **duration: float) -> None:
-        """Moves the clock by a ``timedelta`` of these arguments."""
-        self.now += timedelta(**duration)
-
-
-def start_weed(directory: Path) -> SeaweedServer:
-    """A started server on a free port; the caller stops it."""
-    for _ in range(START_ATTEMPTS - 1):
-        server = _weed(directory)
-        try:
-            server.start()
-        except PortTaken:
-            continue  # somebody was faster between choosing the port and listening on it
-        return server
-    server = _weed(directory)
-    server.start()
-    return server
-
-
-def _weed(directory: Path) -> SeaweedServer:
-    return TestSeaweed(directory, port=free_port(), access_key=ACCESS_KEY, secret_key=SECRET_KEY)
-
-
-def store_of(server: SeaweedServer) -> S3ObjectStore:
-    """A client of a server with its administrator's credentials."""
-    return S3ObjectStore(
-        endpoint_url=server.endpoint_url,
-        access_key=ACCESS_KEY,
-        secret_key=SECRET_KEY,
-        region=REGION,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Stand-ins that implement a production interface, for faults that cannot be had for real.
 
-Here lives the object store in memory, with the promises of a versioned, locking one and the
-ways in which stores break them. ``unit/adapters/test_object_store_contract.py`` holds it and
-the real one to the same tests.
+Here live a clock that is moved by hand and an object store in memory, with the promises of a
+versioned, locking one and the ways in which stores break them. The contract tests in
+``integration/test_object_store.py`` hold it and the real one to the same rules.
 """
 
 from __future__ import annotations
@@ -38,6 +38,20 @@ from interlock.errors import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class FakeClock:
+    """A clock that stands still until it is moved. Call it for the time."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        """Moves the clock by a ``timedelta`` of these arguments."""
+        self.now += timedelta(**duration)
 
 
 class Unfit(StrEnum):
