@@ -57,20 +57,17 @@ class FileLock:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = None if seconds is None else time.monotonic() + seconds
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        while True:
-            try:
-                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            except BlockingIOError:
+        try:
+            while not _locked(descriptor, kind):
                 if deadline is not None and time.monotonic() >= deadline:
                     os.close(descriptor)
                     return False
                 time.sleep(POLL_SECONDS)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            else:
-                self._descriptor = descriptor
-                return True
+        except BaseException:  # Ctrl-C while waiting
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
 
     def release(self) -> None:
         """Gives the lock up; it stays held where a child inherited it."""
@@ -91,6 +88,14 @@ class FileLock:
         """Replaces the file's content; only while the lock is held."""
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, json.dumps(content, indent=2).encode(), 0)
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_held(path: Path) -> bool:
