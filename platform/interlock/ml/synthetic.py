@@ -20,7 +20,7 @@ all draws are independent given what stands left of them):
 - ``interest``: per cent a year, rising with utilisation, delinquencies and debt;
 - ``default``: 1 with probability 1 / (1 + exp(-s)), about 12 % of all rows, where
 
-      s = -3.55 + 0.55 min(d, 4) + 1.1 u + 1.9 min(b, 1) - 0.35 z - 0.025 e
+      s = -3.70 + 0.55 min(d, 4) + 1.1 u + 1.9 min(b, 1) - 0.35 z - 0.025 e
           + 0.25 [purpose is debt_consolidation] + 0.2 (term / 36 - 1)
           + 0.45 u min(d, 4)                      late payments weigh more on a drawn card
           + 1.2 min(b, 1) [housing is rent]       debt weighs more on tenants
@@ -53,6 +53,8 @@ PURPOSE_SHARES = (0.34, 0.18, 0.15, 0.08, 0.07, 0.18)
 PURPOSE_AMOUNT = (0.25, -0.55, 0.30, 0.00, -0.35, 0.15)  # shift of log amount
 HOUSING = ("own", "rent", "free")
 CARDLESS = 0.07  # share of applicants without a credit card
+YOUNG = 25  # years of age
+NEW_IN_JOB = 2  # years of employment
 
 Array = NDArray[Any]
 
@@ -135,7 +137,7 @@ def _block(seed: int, first: int) -> dict[str, Any]:
     )
     few_late, capped_debt = np.minimum(late, 4), np.minimum(debt, 1)
     score = (
-        -3.55
+        -3.70
         + 0.55 * few_late
         + 1.1 * drawn
         + 1.9 * capped_debt
@@ -145,7 +147,7 @@ def _block(seed: int, first: int) -> dict[str, Any]:
         + 0.2 * (term / 36 - 1)
         + 0.45 * drawn * few_late
         + 1.2 * capped_debt * (housing == HOUSING.index("rent"))
-        + 0.6 * ((age < 25) & (employment < 2))
+        + 0.6 * ((age < YOUNG) & (employment < NEW_IN_JOB))
     )
     default = rng.random(n) < 1 / (1 + np.exp(-score))
     number = pl.int_range(first + 1, first + n + 1, eager=True).cast(pl.String)
