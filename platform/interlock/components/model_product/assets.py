@@ -2,11 +2,11 @@
 
 What happens is in ``interlock.actions``; who may is decided behind the guard; what a person
 sees in Dagit of it is in ``presentation``.
+
+Dagster reads the annotations of assets as types, so they are not postponed here.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -26,6 +26,11 @@ RAW, VALIDATED, TRAINED, REGISTERED = (
     "registered_version",
 )
 GATES_CHECK = "gates"
+
+if TYPE_CHECKING:
+    Made = dg.MaterializeResult[Any]
+else:
+    Made = dg.MaterializeResult  # Dagster compares the annotation with the bare class
 
 
 class UpstreamChoice(dg.Config):
@@ -57,7 +62,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
         kinds={product.source.kind},
         **common,
     )
-    def raw_data(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def raw_data(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         guard: Guard = context.resources.guard
         with guard.step(context, product) as (workspace, run):
             snapshot = ingest(workspace, product, run)
@@ -83,7 +88,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
     )
     def validated_data(
         context: dg.AssetExecutionContext, config: UpstreamChoice
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         guard: Guard = context.resources.guard
         with guard.step(context, product) as (workspace, run):
             upstream = guard.upstream(context, keys[RAW], config.upstream_hash)
@@ -100,7 +105,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
     )
     def trained_model(
         context: dg.AssetExecutionContext, config: UpstreamChoice
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         guard: Guard = context.resources.guard
         with guard.step(context, product) as (workspace, run):
             upstream = guard.upstream(context, keys[VALIDATED], config.upstream_hash)
@@ -124,7 +129,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
     )
     def registered_version(
         context: dg.AssetExecutionContext, config: UpstreamChoice
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         guard: Guard = context.resources.guard
         with guard.step(context, product) as (workspace, run):
             upstream = guard.upstream(context, keys[TRAINED], config.upstream_hash)
