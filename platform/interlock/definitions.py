@@ -7,6 +7,8 @@ another folder or guard.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,12 +124,15 @@ def _common_pipeline(products: Sequence[str]) -> dg.Definitions:
     return dg.Definitions(jobs=[job], schedules=[schedule])
 
 
-def _placeholder(name: str, error: ProductError) -> dg.Definitions:
+def _placeholder(folder: str, error: ProductError) -> dg.Definitions:
     """What stands in Dagit for a product that could not be loaded."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", folder)
+    if name != folder:  # two folders must not become one name
+        name = f"{name}_{hashlib.sha256(folder.encode()).hexdigest()[:8]}"
 
     @dg.asset(
         key=dg.AssetKey([name, PLACEHOLDER]),
-        group_name=name if name.isidentifier() else "default",
+        group_name=name,
         description=f"**This product could not be loaded.** {error}",
         kinds={"yaml"},
     )

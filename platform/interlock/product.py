@@ -13,15 +13,22 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from interlock.errors import InterlockError, ProductError
+from interlock.errors import ContractError, ProductError
 from interlock.governance.gates import Gate, tighten, unknown_metrics
 from interlock.ml.candidates import Candidates
-from interlock.ml.contract import Contract
+from interlock.ml.contract import Contract, check_target
 from interlock.ml.evaluation import METRICS
 from interlock.ml.source import Source
 from interlock.ml.training import Search, Target
@@ -31,10 +38,16 @@ DATA_METRICS = ("data_quality_score", "rows")
 """What a gate may limit besides the metrics of the evaluation: the score of the data
 contract in [0, 1], and the number of accepted rows."""
 
+RESERVED_NAMES = frozenset({"interlock", "ml_training"})
+"""Names that the platform uses itself: for MLflow's mark and for the common pipeline."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
-_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,127}")
-_OWNER = re.compile(r"team:[a-zA-Z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+")
-_CRON_FIELDS = 5
+_MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,62}")  # Dagster keeps it as a tag of 63 characters
+# What Dagster takes as an owner, which would otherwise refuse the whole code location.
+_OWNER = re.compile(r"team:[a-zA-Z0-9_-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?")
+_CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
 
 
 class Tier(StrEnum):
@@ -88,13 +101,19 @@ class ModelProduct(BaseModel):
         if not _NAME.fullmatch(name):
             msg = f"{name!r} is no product name; use lower-case letters, digits and underscores"
             raise ValueError(msg)
+        if name in RESERVED_NAMES:
+            msg = f"{name!r} is a name that the platform uses itself; choose another"
+            raise ValueError(msg)
         return name
 
     @field_validator("model")
     @classmethod
     def _is_model_name(cls, model: str) -> str:
         if not _MODEL.fullmatch(model):
-            msg = f"{model!r} is no model name; use letters, digits, hyphens and underscores"
+            msg = (
+                f"{model!r} is no model name; use at most 63 letters, digits, hyphens and "
+                "underscores"
+            )
             raise ValueError(msg)
         return model
 
@@ -107,37 +126,55 @@ class ModelProduct(BaseModel):
                 raise ValueError(msg)
         return owners
 
+    @field_validator("target")
+    @classmethod
+    def _fits_contract(cls, target: Target, info: ValidationInfo) -> Target:
+        contract = info.data.get("contract")
+        if contract is not None:
+            try:
+                check_target(contract, target)
+            except ContractError as error:
+                raise ValueError(str(error)) from error
+        return target
+
+    @field_validator("protected", "features")
+    @classmethod
+    def _are_columns(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        contract, target = info.data.get("contract"), info.data.get("target")
+        if contract is not None:
+            columns = {column.name for column in contract.columns}
+            missing = [name for name in names if name not in columns]
+            if missing:
+                msg = f"{missing} are not in the contract; add them there"
+                raise ValueError(msg)
+        if len(set(names)) != len(names):
+            msg = "a column is named twice; name each once"
+            raise ValueError(msg)
+        if info.field_name == "features" and target is not None and target.column in names:
+            msg = f"target column {target.column!r} is among the features; remove it there"
+            raise ValueError(msg)
+        return names
+
+    @field_validator("gates")
+    @classmethod
+    def _limit_what_is_measured(cls, gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+        unknown = unknown_metrics(gates, (*METRICS, *DATA_METRICS))
+        if unknown:
+            known = ", ".join((*METRICS, *DATA_METRICS))
+            msg = f"unknown metrics {sorted(unknown)}; choose from {known}"
+            raise ValueError(msg)
+        return gates
+
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str | None) -> str | None:
-        if schedule is not None and len(schedule.split()) != _CRON_FIELDS:
-            msg = f"{schedule!r} is no cron expression; write five fields, e.g. '0 */6 * * *'"
+        if schedule is not None and not _comes_due(schedule):
+            msg = (
+                f"{schedule!r} is no cron expression of five fields in numbers that comes due; "
+                "write e.g. '0 */6 * * *'"
+            )
             raise ValueError(msg)
         return schedule
-
-    @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        columns = {column.name for column in self.contract.columns}
-        if self.target.column not in columns:
-            msg = f"target column {self.target.column!r} is not in the contract; add it there"
-            raise ValueError(msg)
-        for section, names in (("features", self.features), ("protected", self.protected)):
-            missing = [name for name in names if name not in columns]
-            if missing:
-                msg = f"{section} {missing} are not in the contract; add them there"
-                raise ValueError(msg)
-            if len(set(names)) != len(names):
-                msg = f"{section} name a column twice; name each once"
-                raise ValueError(msg)
-        if self.target.column in self.features:
-            msg = f"target column {self.target.column!r} is among the features; remove it there"
-            raise ValueError(msg)
-        unknown = unknown_metrics(self.gates, (*METRICS, *DATA_METRICS))
-        if unknown:
-            known = ", ".join((*METRICS, *DATA_METRICS))
-            msg = f"gates name unknown metrics {sorted(unknown)}; choose from {known}"
-            raise ValueError(msg)
-        return self
 
     def effective_gates(self, floors: Mapping[str, float]) -> tuple[Gate, ...]:
         """The product's gates, never looser than the platform's floors.
@@ -168,29 +205,7 @@ def read_product(path: Path) -> ModelProduct:
     Raises:
         ProductError: The file is missing, is no YAML, or breaks a rule; with the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except OSError as error:
-        raise ProductError(
-            f"cannot be read ({error.strerror})",
-            path=path,
-            line=None,
-            remedy="write it with `interlock product new`",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ProductError(
-            f"is not UTF-8 at byte {error.start}", path=path, line=None, remedy="save it as UTF-8"
-        ) from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise ProductError(
-            f"is no YAML: {error.problem}",
-            path=path,
-            line=mark.line + 1 if mark else None,
-            remedy="correct the syntax there",
-        ) from error
+    document, content = _parsed(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("attributes"), Mapping):
         raise ProductError(
             "has no `attributes` mapping",
@@ -217,8 +232,6 @@ def read_product(path: Path) -> ModelProduct:
         product = ModelProduct.model_validate(content["attributes"])
     except ValidationError as error:
         raise _first_mistake(error, document, path) from error
-    except InterlockError as error:
-        raise ProductError(error.message, path=path, line=None, remedy=error.remedy) from error
     if product.name != path.parent.name:
         raise ProductError(
             f"name {product.name!r} differs from its folder {path.parent.name!r}",
@@ -227,6 +240,102 @@ def read_product(path: Path) -> ModelProduct:
             remedy="give both the same name",
         )
     return product
+
+
+def _parsed(path: Path) -> tuple[Any, Any]:
+    """The YAML as nodes, which know their lines, and as values."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProductError(
+            f"cannot be read ({error.strerror})",
+            path=path,
+            line=None,
+            remedy="write it with `interlock product new`",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ProductError(
+            f"is not UTF-8 at byte {error.start}", path=path, line=None, remedy="save it as UTF-8"
+        ) from error
+    try:
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A value such as the date 2026-13-01 raises ValueError, deep nesting RecursionError.
+        what, line = _where_unreadable(error, text)
+        raise ProductError(
+            f"is no YAML: {what}", path=path, line=line, remedy="correct the syntax there"
+        ) from error
+    again = _repeated_key(document, set())
+    if again is not None:
+        raise ProductError(
+            f"key {again.value!r} stands there twice",
+            path=path,
+            line=again.start_mark.line + 1,
+            remedy="keep one of both",
+        )
+    return document, content
+
+
+def _where_unreadable(error: Exception, text: str) -> tuple[str, int | None]:
+    """What is wrong with a YAML, and the line where that is known."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
+        return str(error.problem), mark.line + 1 if mark else None
+    if isinstance(error, yaml.reader.ReaderError):
+        return str(error.reason), text.count("\n", 0, error.position) + 1
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply", None
+    return str(error), None
+
+
+def _repeated_key(node: Any, seen: set[int]) -> Any:
+    """The node of the first key that its mapping already has; YAML would take the last."""
+    if id(node) in seen:
+        return None  # an alias
+    seen.add(id(node))
+    parts: list[Any] = []
+    if isinstance(node, yaml.MappingNode):
+        known: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in known:
+                return key
+            known.add(str(key.value))
+            parts.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        parts = list(node.value)
+    return next((found for part in parts if (found := _repeated_key(part, seen))), None)
+
+
+def _comes_due(cron: str) -> bool:
+    """Whether a text is a cron expression that ever comes due."""
+    fields = cron.split()
+    if len(fields) != len(_CRON_LIMITS):
+        return False
+    sets = [
+        _cron_values(field, *limits) for field, limits in zip(fields, _CRON_LIMITS, strict=True)
+    ]
+    if not all(sets):
+        return False
+    return min(sets[2]) <= max(_LONGEST[month - 1] for month in sets[3])
+
+
+def _cron_values(field: str, low: int, high: int) -> set[int]:
+    """The values that a field of a cron expression names; none for a wrong field."""
+    values: set[int] = set()
+    for part in field.split(","):
+        match = _CRON_PART.fullmatch(part)
+        if match is None:
+            return set()
+        first, last, step = match.groups()
+        start = low if first is None else int(first)
+        end = int(last) if last else high if first is None else start
+        every = int(step) if step else 1
+        stepped_from_one = step is not None and first is not None and last is None
+        if not low <= start <= end <= high or not 1 <= every <= high or stepped_from_one:
+            return set()
+        values.update(range(start, end + 1, every))
+    return values
 
 
 def _first_mistake(error: ValidationError, document: Any, path: Path) -> ProductError:
