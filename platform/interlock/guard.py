@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from typing import Any
@@ -37,6 +38,7 @@ SCHEDULE_TOKEN_TAG = "interlock/schedule_token"  # noqa: S105 - the name of a ta
 EVENT_METADATA = "audit_event"
 """Metadata of every materialization: the key of the audit event that proves it."""
 
+_SECONDS_BETWEEN_LOGS = 10.0
 _HISTORY = 1_000  # materializations of an asset that are searched for a chosen hash
 
 
@@ -176,6 +178,17 @@ class Guard:
             )
         step = context.asset_key.path[-1]
 
+        logged = time.monotonic()
+
+        def progress(message: str) -> None:
+            nonlocal logged
+            if self._report is not None:
+                self._report(product.name, step, message)
+            # Dagit shows the log of long work too, but each line is a row in its database.
+            if time.monotonic() - logged > _SECONDS_BETWEEN_LOGS:
+                logged = time.monotonic()
+                context.log.info(message)
+
         def report(message: str) -> None:
             context.log.info(message)
             if self._report is not None:
@@ -188,6 +201,7 @@ class Guard:
             ),
             ref=RunRef(dagster_run=context.run_id, step=context.asset_key.to_user_string()),
             report=report,
+            progress=progress,
         )
 
     def _acting(

@@ -45,11 +45,13 @@ class RunContext:
         stream: The audit stream of the run, or of the process outside runs.
         ref: The run as records name it.
         report: Told in a few words what is being done.
+        progress: Told how far it has come, many times; for displays.
     """
 
     stream: Stream
     ref: RunRef
     report: Callable[[str], None] = log.info
+    progress: Callable[[str], None] = log.debug
 
     def with_mlflow_run(self, run_id: str) -> RunContext:
         """The same context with the MLflow run known."""

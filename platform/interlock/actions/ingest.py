@@ -71,14 +71,14 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
                 root=workspace.root,
                 store=workspace.store,
                 secret=workspace.secret,
-                progress=lambda done: run.report(f"read {done / 1e6:,.1f} MB"),
+                progress=lambda done: run.progress(f"read {done / 1e6:,.1f} MB"),
             )
             governed.evidence |= {"data_hash": spooled.sha256, "bytes": spooled.bytes}
             table = to_table(
                 spooled,
                 product.source,
                 Path(folder) / "table.parquet",
-                progress=lambda rows: run.report(f"{rows:,} rows"),
+                progress=lambda rows: run.progress(f"{rows:,} rows"),
             )
             run.report("storing the snapshot")
             keys = source_key(product.name, spooled.sha256), table_key(product, spooled.sha256)

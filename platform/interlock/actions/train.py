@@ -7,7 +7,6 @@ The MLflow run opens only after authorisation and ends in every case. Numerics a
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,10 +199,11 @@ def _train(
     from interlock.ml.training import train
 
     def on_progress(progress: CandidateProgress) -> None:
-        run.report(
+        run.progress(
             f"{progress.candidate}: {progress.stage} {progress.fits_done}/{progress.fits_total}"
         )
 
+    run.report(f"searching {', '.join(product.candidates.chosen)} on {len(table):,} rows")
     return train(
         table,
         features=product.features,
@@ -252,7 +252,6 @@ def _record(
         | {f"{METRIC_PREFIX}{name}_high": each.high for name, each in _intervals(result)}
     )
     run.report("drawing the evaluation")
-    started = time.monotonic()
     importance = permutation_importance(
         result.pipeline,
         result.holdout.table,
@@ -269,7 +268,7 @@ def _record(
         path = scratch / f"{name}.png"
         path.write_bytes(png)
         tracked.log_file(path, "plots")
-    run.report(f"plots drawn in {time.monotonic() - started:.1f} s; storing the model")
+    run.report("storing the model")
     example = result.probe.head(EXAMPLE_ROWS)
     uri = tracked.log_model(
         result.pipeline, example=example, scores=result.pipeline.predict_proba(example)

@@ -109,7 +109,7 @@ def validate(
                 accepted=scratch / "accepted.parquet",
                 quarantine=scratch / "quarantine.parquet",
                 scratch=scratch,
-                progress=lambda rows: run.report(f"{rows:,} rows checked"),
+                progress=lambda rows: run.progress(f"{rows:,} rows checked"),
             )
             run.report("storing the validated snapshot")
             keys = _store(workspace, product, applied, table_hash, scratch)
