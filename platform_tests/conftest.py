@@ -5,10 +5,12 @@ Each pytest-xdist worker is a process of its own and gets a server of its own.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from simulators import FakeClock
@@ -17,6 +19,10 @@ from stores import Buckets, start_weed, store_of
 from interlock.adapters.object_store import S3ObjectStore
 from interlock.local.seaweed import SeaweedServer
 
+if TYPE_CHECKING:
+    from product_fixtures import Made, World
+
+TEST_TIME = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 _serial = itertools.count(1)
 
 
@@ -74,4 +80,53 @@ def clock() -> FakeClock:
 
     Ahead of the real time, so that a lock set by it is in force in a real store.
     """
-    return FakeClock(datetime(2040, 1, 2, 9, 0, tzinfo=UTC))
+    return FakeClock(TEST_TIME)
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Gives an empty database of MLflow to copy; making one takes seconds, a copy does not."""
+
+    @functools.cache
+    def make() -> Path:
+        from interlock.adapters.mlflow_connection import MlflowConnection
+        from interlock.governance.principal import Environment
+
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        opened = MlflowConnection(
+            tracking_uri=f"sqlite:///{path}",
+            artifact_root=path.with_name("artifacts").as_uri(),
+            environment=Environment.DEV,
+        )
+        assert opened.client is not None
+        return path
+
+    return make
+
+
+@pytest.fixture
+def world(tmp_path: Path, mlflow_template: Callable[[], Path], clock: FakeClock) -> World:
+    """An empty dev world of the tiny product."""
+    from product_fixtures import new_world
+
+    return new_world(tmp_path / "world", mlflow_template, clock)
+
+
+@pytest.fixture(scope="session")
+def _made_once(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_template: Callable[[], Path]
+) -> tuple[World, Made]:
+    from product_fixtures import new_world, run_all, tiny_product
+
+    world = new_world(
+        tmp_path_factory.mktemp("made") / "world", mlflow_template, FakeClock(TEST_TIME)
+    )
+    return world, run_all(world, tiny_product())
+
+
+@pytest.fixture
+def made(tmp_path: Path, _made_once: tuple[World, Made], clock: FakeClock) -> tuple[World, Made]:
+    """A dev world in which the tiny product was materialized, in ``run-1``; a copy of its own."""
+    from product_fixtures import moved_world
+
+    return moved_world(_made_once[0], tmp_path / "made", clock), _made_once[1]

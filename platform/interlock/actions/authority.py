@@ -23,13 +23,17 @@ from typing import Any
 from interlock.adapters.audit_log import AuditLog
 from interlock.errors import AccessDenied, AuditWriteFailed, InterlockError, StoreUnfit
 from interlock.governance.audit import (
+    LAST_SEQUENCE,
+    AuditEvent,
     AuditRecord,
+    Chain,
     Outcome,
     RecordedPrincipal,
     RunRef,
     StoredEvent,
     Stream,
     as_reason,
+    encode,
 )
 from interlock.governance.policy import Action, Decision, PolicyEngine, RequestContext, Resource
 from interlock.governance.principal import Environment, IdentitySource, Principal
@@ -81,6 +85,14 @@ class Governed:
         return self.event.key
 
 
+@dataclass
+class _Readiness:
+    """Whether the store was probed; shared by all who act in this process."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    reached: bool = False
+
+
 class Authority:
     """Who acts here, under which policies, and where it is recorded.
 
@@ -116,8 +128,7 @@ class Authority:
         self._code_version = code_version
         self._probe = probe
         self._clock = clock
-        self._probed = False
-        self._probing = threading.Lock()
+        self._readiness = _Readiness()
 
     def acting_as(self, principal: Principal) -> Authority:
         """The same authority for another principal.
@@ -138,7 +149,7 @@ class Authority:
             probe=self._probe,
             clock=self._clock,
         )
-        other._probed = self._probed
+        other._readiness = self._readiness
         return other
 
     @contextlib.contextmanager
@@ -181,12 +192,13 @@ class Authority:
         )
         try:
             yield governed
+            done = self._record(
+                action, resource, governed.run, Outcome.SUCCEEDED, evidence=governed.evidence
+            )
+            _require_recordable(done)
         except BaseException as error:
-            self._record_failure(action, resource, run, governed, error)
+            self._record_failure(action, resource, run, governed, error=error, base=base)
             raise
-        done = self._record(
-            action, resource, governed.run, Outcome.SUCCEEDED, evidence=governed.evidence
-        )
         governed.event = self._append_or_spool(run.stream, done)
 
     def _authorise(
@@ -226,21 +238,20 @@ class Authority:
             reason=decision.reason,
             evidence={**evidence, "policies": list(decision.policies)},
         )
-        if context.mark != self.environment.value:
-            # Not our store: nothing is written there. The record waits on disk for a
-            # process that belongs to the store.
-            spooled = self.audit.spool(run.stream, record)
-            denial.add_note(f"recorded in {spooled}")
-            return
         try:
-            self._append_or_spool(run.stream, record)
+            if context.mark == self.environment.value:
+                self._append_or_spool(run.stream, record)
+            else:
+                # Not our store: nothing is written there. The record waits on disk for a
+                # process that belongs to the store.
+                denial.add_note(f"recorded in {self.audit.spool(run.stream, record)}")
         except AuditWriteFailed as error:
             denial.add_note(str(error))
 
     def _make_ready(self) -> None:
         """Probe the store and write what was spooled, once per process."""
-        with self._probing:
-            if self._probed:
+        with self._readiness.lock:
+            if self._readiness.reached:
                 return
             try:
                 self._probe()
@@ -254,7 +265,7 @@ class Authority:
                 log.warning("the audit store could not be probed: %s", error)
                 return
             self.audit.flush_spool()
-            self._probed = True
+            self._readiness.reached = True
 
     def _record_start(self, record: AuditRecord, run: RunContext) -> None:
         try:
@@ -271,19 +282,31 @@ class Authority:
         resource: Resource,
         run: RunContext,
         governed: Governed,
+        *,
         error: BaseException,
+        base: Mapping[str, Any],
     ) -> None:
         text = (
             str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
         )
-        record = self._record(
-            action,
-            resource,
-            governed.run,
-            Outcome.FAILED,
-            reason=as_reason(text),
-            evidence=governed.evidence,
-        )
+
+        def record_with(evidence: Mapping[str, Any]) -> AuditRecord:
+            record = self._record(
+                action,
+                resource,
+                governed.run,
+                Outcome.FAILED,
+                reason=as_reason(text),
+                evidence=evidence,
+            )
+            _require_recordable(record)
+            return record
+
+        try:
+            record = record_with(governed.evidence)
+        except AuditWriteFailed:
+            # An action must not stay open because of evidence that no record can hold.
+            record = record_with(base)
         try:
             self._append_or_spool(run.stream, record)
         except AuditWriteFailed as second:
@@ -324,3 +347,13 @@ class Authority:
             run=ref,
             evidence=dict(evidence),
         )
+
+
+def _require_recordable(record: AuditRecord) -> None:
+    """Refuse a record that is larger than an event may be, wherever it stands in a stream.
+
+    Raises:
+        AuditWriteFailed: It is.
+    """
+    last = Stream("x" * 128, record.time.date())
+    encode(AuditEvent(record, Chain(last, LAST_SEQUENCE, "0" * 64)))
