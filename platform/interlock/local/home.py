@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.errors import ConfigurationError, LocalError
-from interlock.local.locks import FileLock, is_held
+from interlock.local.locks import PROBE_SECONDS, FileLock, is_held
 
 MARKER = "interlock-home.json"
 MARKER_SCHEMA = "interlock.home/v1"
@@ -220,13 +220,15 @@ class Home:
             )
         self.run.mkdir(exist_ok=True)
         gate = FileLock(self.gate)
-        with gate.holding():
-            if self.in_use():
+        try:
+            if not gate.acquire(seconds=PROBE_SECONDS) or self.in_use():
                 raise LocalError(
                     f"{self.path} is in use, so it is not removed",
                     remedy="run `interlock down`, or wait until the other command has ended",
                 )
             shutil.rmtree(self.path)
+        finally:
+            gate.release()
         return True
 
 
