@@ -64,6 +64,8 @@ class Unfit(StrEnum):
     DELETES_SILENTLY = "refuses to delete a locked version and deletes it"
     FORGETS_RETENTION = "accepts a retention and does not note it"
     REPLACES_VERSIONS = "gives every put a version and keeps only the last"
+    RETURNS_THE_LATEST = "returns the latest version whichever is asked for"
+    LOCKS_WITHOUT_VERSIONS = "accepts a retention in a bucket that keeps no versions"
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ class MemoryObjectStore(ProbedStore):
         retain_until: datetime | None = None,
     ) -> str:
         self._require_free(bucket, key)
-        if retain_until is not None and not self._bucket(bucket).locked:
+        lockable = self._bucket(bucket).locked or Unfit.LOCKS_WITHOUT_VERSIONS in self.unfit
+        if retain_until is not None and not lockable:
             raise StoreError(f"bucket {bucket} has no Object Lock", remedy="enable it")
         if retain_until is not None and retain_until <= self._clock():
             raise StoreError("the retention is in the past", remedy="set a later one")
@@ -386,11 +389,13 @@ class MemoryObjectStore(ProbedStore):
         raise self._missing(bucket, key)
 
     def _body(self, bucket: str, key: str, version_id: str | None) -> ObjectBody:
-        version = (
-            self._latest(bucket, key)
-            if version_id is None
-            else self._version(bucket, key, version_id)
-        )
+        if version_id is None:
+            version = self._latest(bucket, key)
+        else:
+            version = self._version(bucket, key, version_id)
+            if Unfit.RETURNS_THE_LATEST in self.unfit:
+                kept = [v for v in self.buckets[bucket].versions[key] if v.data is not None]
+                version = kept[-1]
         if version is None or version.data is None:
             raise self._missing(bucket, key)
         info = ObjectInfo(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interlock.adapters.object_store import S3ObjectStore
+from interlock.adapters.s3_upload import PART_BYTES
 from interlock.errors import PortTaken
 from interlock.local.ports import free_port
 from interlock.local.seaweed import REGION, SeaweedPorts, SeaweedServer
@@ -63,11 +64,15 @@ def _weed(directory: Path) -> SeaweedServer:
     return RoomySeaweed(directory, port=free_port(), access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 
 
-def store_of(server: SeaweedServer) -> S3ObjectStore:
+def store_of(
+    server: SeaweedServer, *, page_size: int = 1_000, part_bytes: int = PART_BYTES
+) -> S3ObjectStore:
     """A client of a server with its administrator's credentials."""
     return S3ObjectStore(
         endpoint_url=server.endpoint_url,
         access_key=ACCESS_KEY,
         secret_key=SECRET_KEY,
         region=REGION,
+        page_size=page_size,
+        part_bytes=part_bytes,
     )

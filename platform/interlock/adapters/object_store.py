@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -48,7 +49,11 @@ __all__ = [
 ]
 
 CHUNK_BYTES: Final = 1024 * 1024
+_BYTES: Final = "application/octet-stream"
 _NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
+_OBJECT_FIELDS: Final = ("ContentLength", "ETag", "LastModified")
+# SeaweedFS names a bucket of one's own taken by somebody once it holds objects.
+_TAKEN: Final = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 _COMPLIANCE: Final = "COMPLIANCE"
 
 
@@ -73,6 +78,7 @@ class S3ObjectStore(ProbedStore):
         clock: Now, aware UTC; for the probe.
         new_id: Something that was never used before; for the probe.
         page_size: Objects per request when listing; S3 gives at most 1,000.
+        part_bytes: Files larger than this are uploaded in parts of this; S3 takes 5 MiB at least.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class S3ObjectStore(ProbedStore):
         clock: Callable[[], datetime] = _utc_now,
         new_id: Callable[[], str] = _new_id,
         page_size: int = 1_000,
+        part_bytes: int = PART_BYTES,
     ) -> None:
         self._s3 = S3Client(
             endpoint_url=endpoint_url,
@@ -95,6 +102,7 @@ class S3ObjectStore(ProbedStore):
         )
         self._clock = clock
         self._new_id = new_id
+        self._part_bytes = part_bytes
 
     @property
     def endpoint(self) -> str:
@@ -126,6 +134,7 @@ class S3ObjectStore(ProbedStore):
                 Metadata=dict(metadata),
                 ContentType=content_type,
                 IfNoneMatch="*",
+                needs=["ETag"],
                 **lock,
             )
         except PreconditionFailed as error:
@@ -143,7 +152,13 @@ class S3ObjectStore(ProbedStore):
     ) -> str:
         try:
             answer = self._s3.call(
-                "put_object", bucket, key, Body=body, ContentType=content_type, IfMatch=etag
+                "put_object",
+                bucket,
+                key,
+                Body=body,
+                ContentType=content_type,
+                IfMatch=etag,
+                needs=["ETag"],
             )
         except ObjectMissing as error:
             raise self._gone(bucket, key, error) from error
@@ -165,8 +180,9 @@ class S3ObjectStore(ProbedStore):
                 f"{path} cannot be read for upload: {error.strerror}", remedy="check the file"
             ) from error
         try:
-            if size <= PART_BYTES:
-                self._upload_small(bucket, key, read_part(path, 0, size), metadata)
+            if size <= self._part_bytes:
+                data = read_part(path, 0, size)
+                self.put_new(bucket, key, data, metadata=metadata, content_type=_BYTES)
                 if progress is not None:
                     progress(size)
                 return
@@ -177,6 +193,7 @@ class S3ObjectStore(ProbedStore):
                     key,
                     path,
                     size=size,
+                    least=self._part_bytes,
                     metadata=metadata,
                     progress=progress,
                 )
@@ -188,10 +205,9 @@ class S3ObjectStore(ProbedStore):
 
     def read(self, bucket: str, key: str, *, version_id: str | None = None) -> ObjectBody:
         version = {} if version_id is None else {"VersionId": version_id}
-        with translated("get", self._s3.place(bucket, key)):
-            answer = self._s3.client().get_object(Bucket=bucket, Key=key, **version)
-            with answer["Body"] as body:
-                data: bytes = body.read()
+        answer = self._s3.call("get_object", bucket, key, needs=_OBJECT_FIELDS, **version)
+        with translated("get", self._s3.place(bucket, key)), closing(answer["Body"]) as body:
+            data: bytes = body.read()
         return ObjectBody(_info(key, answer), data)
 
     def get_oldest(self, bucket: str, key: str) -> bytes:
@@ -210,13 +226,16 @@ class S3ObjectStore(ProbedStore):
     def download(self, bucket: str, key: str, path: Path) -> None:
         partial = path.with_name(f".{path.name}.{self._new_id()}.part")
         try:
-            with translated("download", self._s3.place(bucket, key)):
-                answer = self._s3.client().get_object(Bucket=bucket, Key=key)
-                with answer["Body"] as body, partial.open("wb") as file:
-                    for chunk in body.iter_chunks(CHUNK_BYTES):
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
+            answer = self._s3.call("get_object", bucket, key, needs=_OBJECT_FIELDS)
+            with (
+                translated("get", self._s3.place(bucket, key)),
+                closing(answer["Body"]) as body,
+                partial.open("wb") as file,
+            ):
+                for chunk in body.iter_chunks(CHUNK_BYTES):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
             raise StoreError(
@@ -227,7 +246,7 @@ class S3ObjectStore(ProbedStore):
             partial.unlink(missing_ok=True)
 
     def head(self, bucket: str, key: str) -> ObjectInfo:
-        return _info(key, self._s3.call("head_object", bucket, key))
+        return _info(key, self._s3.call("head_object", bucket, key, needs=_OBJECT_FIELDS))
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         for page in self._s3.pages("list_objects_v2", bucket, prefix):
@@ -272,7 +291,7 @@ class S3ObjectStore(ProbedStore):
         try:
             answer = self._s3.call("get_object_lock_configuration", bucket)
         except ObjectMissing as error:
-            if isinstance(error.__cause__, Exception) and error_code(error.__cause__) == _NO_LOCK:
+            if _code(error) == _NO_LOCK:
                 return BucketLock(enabled=False, mode=None, retention_days=None)
             raise
         lock = answer.get("ObjectLockConfiguration", {})
@@ -339,16 +358,16 @@ class S3ObjectStore(ProbedStore):
         try:
             self._s3.call("create_bucket", bucket, **options)
         except StoreError as error:
-            cause = error.__cause__
-            if isinstance(cause, Exception) and error_code(cause) == "BucketAlreadyOwnedByYou":
-                return False
-            raise
+            if _code(error) not in _TAKEN or not self._is_own(bucket):
+                raise
+            return False
         return True
 
-    def _upload_small(
-        self, bucket: str, key: str, data: bytes, metadata: Mapping[str, str]
-    ) -> None:
-        self.put_new(bucket, key, data, metadata=metadata, content_type="application/octet-stream")
+    def _is_own(self, bucket: str) -> bool:
+        try:
+            return self.bucket_exists(bucket)
+        except StoreError:
+            return False  # the caller raises what the creation was refused with
 
     def _exists(self, bucket: str, key: str) -> ObjectExists:
         return ObjectExists(
@@ -358,12 +377,17 @@ class S3ObjectStore(ProbedStore):
 
     def _gone(self, bucket: str, key: str, error: ObjectMissing) -> StoreError:
         """A missing key is another state than the expected one; a missing bucket is missing."""
-        cause = error.__cause__
-        if isinstance(cause, Exception) and error_code(cause) == "NoSuchBucket":
+        if _code(error) == "NoSuchBucket":
             return error
         return PreconditionFailed(
             f"{self._s3.place(bucket, key)} is gone", remedy="read the object again and decide anew"
         )
+
+
+def _code(error: StoreError) -> str:
+    """S3's own name of the refusal that an error was made from; empty without one."""
+    cause = error.__cause__
+    return error_code(cause) if isinstance(cause, Exception) else ""
 
 
 def _info(key: str, answer: Mapping[str, Any]) -> ObjectInfo:

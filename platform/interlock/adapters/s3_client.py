@@ -7,11 +7,18 @@ an operation needs: ``object_store.py``.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from interlock.adapters.s3_errors import CONFLICT, Place, endpoint_name, error_code, translated
+from interlock.adapters.s3_errors import (
+    CONFLICT,
+    Place,
+    endpoint_name,
+    error_code,
+    require_fields,
+    translated,
+)
 from interlock.errors import StoreUnavailable
 
 CONNECT_SECONDS: Final = 3.0  # a guard that waits longer than this is taken for a hang
@@ -77,13 +84,22 @@ class S3Client:
                 self._made = self._make()
             return self._made
 
-    def call(self, operation: str, bucket: str, key: str | None = None, **options: Any) -> Any:
+    def call(
+        self,
+        operation: str,
+        bucket: str,
+        key: str | None = None,
+        *,
+        needs: Iterable[str] = (),
+        **options: Any,
+    ) -> Any:
         """One request, sent again when S3 reports a conflict with another one.
 
         Args:
             operation: Method of the boto3 client.
             bucket: Bucket.
             key: Key; None for a request about a bucket.
+            needs: Fields that S3 answers with.
             **options: Its other parameters.
 
         Returns:
@@ -94,15 +110,11 @@ class S3Client:
         """
         if key is not None:
             options["Key"] = key
-        with translated(operation.replace("_", " "), self.place(bucket, key or "")):
-            call = getattr(self.client(), operation)
-            for _ in range(CONFLICT_ATTEMPTS - 1):
-                try:
-                    return call(Bucket=bucket, **options)
-                except self.client().exceptions.ClientError as error:
-                    if error_code(error) != CONFLICT:
-                        raise
-            return call(Bucket=bucket, **options)
+        name, place = operation.replace("_", " "), self.place(bucket, key or "")
+        with translated(name, place):
+            answer = self._send(operation, {"Bucket": bucket, **options})
+        require_fields(answer, needs, name, place)
+        return answer
 
     def pages(self, operation: str, bucket: str, prefix: str) -> Iterator[Any]:
         """The pages of a listing.
@@ -115,10 +127,23 @@ class S3Client:
         Raises:
             StoreError: Or one of its subclasses, at any page.
         """
-        with translated(operation.replace("_", " "), self.place(bucket, prefix)):
+        name, place = operation.replace("_", " "), self.place(bucket, prefix)
+        with translated(name, place):
             paginator = self.client().get_paginator(operation)
             size = {"PageSize": self._page_size}
-            yield from paginator.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=size)
+            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=size):
+                require_fields(page, ["Name"], name, place)
+                yield page
+
+    def _send(self, operation: str, options: Mapping[str, Any]) -> Any:
+        call = getattr(self.client(), operation)
+        for _ in range(CONFLICT_ATTEMPTS - 1):
+            try:
+                return call(**options)
+            except self.client().exceptions.ClientError as error:
+                if error_code(error) != CONFLICT:
+                    raise
+        return call(**options)
 
     def _make(self) -> Any:
         import boto3  # 0.3 s that an import of this module should not cost

@@ -7,11 +7,11 @@ endpoint, never a key's secret.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from interlock.errors import ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
@@ -28,7 +28,13 @@ _CREDENTIALS: Final = {
     "InvalidToken",
     "SignatureDoesNotMatch",
 }
-_BUSY: Final = {"SlowDown", "RequestTimeout", "Throttling", CONFLICT}
+_REMEDIES: Final = {
+    CONFLICT: "try again; two requests for one key met",
+    "RequestTimeTooSkewed": "set this machine's clock, which differs from the store's",
+    "RequestTimeout": "try again",
+    "SlowDown": "try again later, with fewer requests at a time",
+    "Throttling": "try again later, with fewer requests at a time",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,6 @@ def translated(operation: str, place: Place) -> Iterator[None]:
         StoreError: Or one of its subclasses, from the foreign error.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # 0.2 s
-    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -82,8 +87,24 @@ def translated(operation: str, place: Place) -> Iterator[None]:
         raise _refusal(error, operation, place) from error
     except BotoCoreError as error:
         raise _failure(error, operation, place) from error
-    except ResponseParserError as error:
-        raise _not_s3(operation, place) from error
+
+
+def require_fields(
+    answer: Mapping[str, Any], fields: Iterable[str], operation: str, place: Place
+) -> None:
+    """Refuses the answer of a server that answers anything with a success, and is no S3.
+
+    Args:
+        answer: As botocore gives it.
+        fields: What S3 always answers with.
+        operation: The call.
+        place: Where it was aimed.
+
+    Raises:
+        StoreUnavailable: A field is missing.
+    """
+    if any(field not in answer for field in fields):
+        raise _not_s3(operation, place)
 
 
 def error_code(error: Exception) -> str:
@@ -106,6 +127,8 @@ def _refusal(error: Exception, operation: str, place: Place) -> StoreError:
             f"{what} found another state of the object than expected",
             remedy="read the object again and decide anew",
         )
+    if not operation.startswith("head") and (not code or code.isdigit()):
+        return _not_s3(operation, place)  # S3 names its errors wherever an answer has a body
     if code in _MISSING or status == HTTPStatus.NOT_FOUND:
         return ObjectMissing(
             f"{what} found nothing there ({code})",
@@ -116,14 +139,10 @@ def _refusal(error: Exception, operation: str, place: Place) -> StoreError:
             f"{what} was refused for these credentials ({code})",
             remedy="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
-    if code == "RequestTimeTooSkewed":
-        return StoreUnavailable(
-            f"{what} was refused because the clocks differ", remedy="set this machine's clock"
-        )
-    if code in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if code in _REMEDIES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return StoreUnavailable(
             f"{what} failed in the store ({code}, HTTP {status})",
-            remedy="look at the store's own log and try again",
+            remedy=_REMEDIES.get(code, "look at the store's own log and try again"),
         )
     message = str(answer.get("Error", {}).get("Message", "")).rstrip(".")
     return StoreError(
@@ -134,24 +153,19 @@ def _refusal(error: Exception, operation: str, place: Place) -> StoreError:
 
 def _failure(error: Exception, operation: str, place: Place) -> StoreError:
     """The meaning of a call that got no answer, or was never sent."""
-    from botocore.exceptions import (
-        HTTPClientError,
-        IncompleteReadError,
-        NoCredentialsError,
-        ParamValidationError,
-        PartialCredentialsError,
-    )
+    from botocore import exceptions as botocore
 
     what = f"{operation} of {place}"
-    if isinstance(error, ParamValidationError):
+    if isinstance(error, botocore.ParamValidationError):
         detail = " ".join(str(error).split())
         return StoreError(f"{what} is impossible: {detail}", remedy="correct the name or value")
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
         return StoreUnavailable(
             f"{what} needs credentials and found none",
             remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
-    if isinstance(error, HTTPClientError | IncompleteReadError):
+    unanswered = botocore.ConnectionError, botocore.HTTPClientError, botocore.IncompleteReadError
+    if isinstance(error, unanswered):
         return StoreUnavailable(
             f"{what} got no answer ({type(error).__name__})",
             remedy="check that the object store runs and that AWS_ENDPOINT_URL_S3 names it",

@@ -19,16 +19,17 @@ MAX_PARTS: Final = 10_000  # S3 API reference, "Multipart upload limits"
 WORKERS: Final = 4  # parts in flight; each holds one part in memory
 
 
-def part_bytes(size: int) -> int:
+def part_size(size: int, *, least: int = PART_BYTES) -> int:
     """How large the parts of a file are.
 
     Args:
         size: Bytes of the file.
+        least: Bytes of a part, where that makes few enough parts.
 
     Returns:
         Bytes per part; few enough parts for S3.
     """
-    return max(PART_BYTES, -(-size // MAX_PARTS))
+    return max(least, -(-size // MAX_PARTS))
 
 
 def read_part(path: Path, offset: int, length: int) -> bytes:
@@ -65,6 +66,7 @@ def upload_parts(
     path: Path,
     *,
     size: int,
+    least: int,
     metadata: Mapping[str, str],
     progress: Callable[[int], None] | None,
 ) -> None:
@@ -76,6 +78,7 @@ def upload_parts(
         key: Key.
         path: The file.
         size: Its bytes.
+        least: Bytes of a part, see ``part_size``.
         metadata: ASCII names and values.
         progress: Told the bytes of each part once it is stored.
 
@@ -83,7 +86,9 @@ def upload_parts(
         Exception: Botocore's, untranslated; the parts are removed then.
     """
     made = client.create_multipart_upload(Bucket=bucket, Key=key, Metadata=dict(metadata))
-    upload = _Upload(client, bucket, key, made["UploadId"], path, size)
+    upload = _Upload(
+        client, bucket, key, made["UploadId"], path, size, part_size(size, least=least)
+    )
     try:
         upload.complete(upload.send_all(progress))
     except BaseException as error:  # also an interrupt: parts would cost storage for ever
@@ -99,6 +104,7 @@ class _Upload:
     upload_id: str
     path: Path
     size: int
+    step: int
 
     @property
     def _target(self) -> dict[str, str]:
@@ -108,7 +114,7 @@ class _Upload:
         parts = []
         pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="upload")
         try:
-            for sent, part in pool.map(self._send, range(1, -(-self.size // self._step) + 1)):
+            for sent, part in pool.map(self._send, range(1, -(-self.size // self.step) + 1)):
                 parts.append(part)
                 if progress is not None:
                     progress(sent)
@@ -132,13 +138,9 @@ class _Upload:
                 f"remain in the store: {error}"
             )
 
-    @property
-    def _step(self) -> int:
-        return part_bytes(self.size)
-
     def _send(self, number: int) -> tuple[int, dict[str, Any]]:
-        offset = (number - 1) * self._step
-        data = read_part(self.path, offset, min(self._step, self.size - offset))
+        offset = (number - 1) * self.step
+        data = read_part(self.path, offset, min(self.step, self.size - offset))
         answer = self.client.upload_part(**self._target, PartNumber=number, Body=data)
         checksums = {name: answer[name] for name in answer if name.startswith("Checksum")}
         return len(data), {"PartNumber": number, "ETag": answer["ETag"], **checksums}

@@ -141,7 +141,7 @@ class ObjectStore(Protocol):
 
         Raises:
             PreconditionFailed: The object is in another state, or there is none.
-            ObjectMissing: No such bucket.
+            ObjectMissing: No such bucket, from stores that tell the two apart.
         """
         ...
 
@@ -271,7 +271,7 @@ class ObjectStore(Protocol):
 
         Raises:
             PreconditionFailed: The object is in another state, or there is none.
-            ObjectMissing: No such bucket.
+            ObjectMissing: No such bucket, from stores that tell the two apart.
         """
         ...
 
