@@ -28,6 +28,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     │   └── AuditTampered       stored records that do not form an intact chain
     ├── RegistryError           MLflow refused or answered something unusable
     │   └── RegistryUnavailable no answer from MLflow
+    ├── MonitoringError         a service that is observed gave no usable answer
     └── LocalError              the embedded services
         ├── PortTaken           a port that somebody else listens on
         └── ProcessFailed       a child process that did not come up or ended early
@@ -217,6 +218,10 @@ class RegistryError(InterlockError):
 
 class RegistryUnavailable(RegistryError):
     """MLflow does not answer."""
+
+
+class MonitoringError(InterlockError):
+    """A service that is observed does not answer, or answers something unusable."""
 
 
 class LocalError(InterlockError):
