@@ -23,9 +23,18 @@ _XGBOOST = ("xgboost-cpu", "xgboost")  # by platform, see pyproject.toml
 
 def pinned_requirements() -> list[str]:
     """What is needed to load a model, at the versions that trained it."""
-    installed = {dist.name: dist.version for dist in importlib.metadata.distributions()}
-    names = [*_REQUIREMENTS, *(name for name in _XGBOOST if name in installed)]
-    return [f"{name}=={installed[name]}" for name in names]
+    return [
+        f"{name}=={version}"
+        for name in (*_REQUIREMENTS, *_XGBOOST)
+        if (version := _installed_version(name)) is not None
+    ]
+
+
+def _installed_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 class TrackedRun:
