@@ -3,7 +3,7 @@
 Refused, always with the line or row: bytes that are no text of the declared encoding, NUL
 bytes, lines beyond ``MAX_LINE_BYTES``, quoted values that never end, rows with more or fewer
 values than the header, and headers that name a column twice or use another delimiter.
-Blank lines hold no row. A header cell without text becomes ``column_<position>``.
+Blank lines are no rows. A header cell without text becomes ``column_<position>``.
 
 Parquet and contracts are ``adapters.tables``. Reasons for pyarrow's parser: ADR-0004.
 """
@@ -89,7 +89,8 @@ class CheckedText:
         self._lines = 0
         self._line_bytes = 0
         self._quotes = 0
-        self._first = True
+        self._started = False  # whether anything but blank lines was seen
+        self._last = b""
         self._ended = False
 
     def readable(self) -> bool:
@@ -116,10 +117,19 @@ class CheckedText:
             raw = self._file.read(MAX_LINE_BYTES)
             self._ended = not raw
             utf8 = self._decoded(raw)
-            if self._first and utf8:
-                utf8, self._first = utf8.removeprefix(codecs.BOM_UTF8), False
+            if not self._lines and not self._started:
+                utf8 = utf8.removeprefix(codecs.BOM_UTF8)
             self._check_lines(utf8)
+            if not self._started:
+                # The parser would take a blank first line for the header.
+                utf8 = utf8.lstrip(b"\r\n")
+                self._started = bool(utf8)
+            self._last = utf8[-1:] or self._last
             self._ready += utf8
+        if self._ended and self._last not in _LINE_ENDS and self._started:
+            # The parser takes a header without a line end for a row cut short.
+            self._ready += b"\n"
+            self._last = b"\n"
         if self._ended and self._quotes % 2:
             raise SourceError(
                 f"an odd number of quotation marks ({self._quotes}): a quoted value never ends",

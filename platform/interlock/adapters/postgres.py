@@ -53,8 +53,6 @@ def copy_query(source: PostgresSource, *, dsn: str, sink: Sink) -> None:
                 cursor.execute(statement)
             cursor.copy_expert(_copy_statement(source, connection), sink)
     except psycopg2.Error as error:
-        if isinstance(error.__cause__, OSError):
-            raise error.__cause__ from error
         found = error.diag.message_primary or str(error).strip() or type(error).__name__
         raise SourceError(
             f"the database refuses the query of {source.dsn_variable}: {found}",
