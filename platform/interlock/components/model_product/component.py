@@ -69,7 +69,9 @@ class ModelProductComponent(dg.Component):
 
 
 def guard_resource(guard: Guard) -> dg.ResourceDefinition:
-    """The guard as a resource that takes no launch-time configuration."""
-    return dg.ResourceDefinition.hardcoded_resource(
-        guard, description="Authorises and records every action; takes no configuration."
+    """The guard as a resource: launch-time configuration of it is refused, not ignored."""
+    return dg.ResourceDefinition(
+        resource_fn=lambda _context: guard,
+        config_schema={},
+        description="Authorises and records every action; takes no configuration.",
     )
