@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from simulators import FakeClock
+from simulators import FakeClock, MemoryObjectStore
 from stores import Buckets, start_weed, store_of
+from trails import BUCKET, MemoryTrail, Trail
 
 from interlock.adapters.object_store import S3ObjectStore
 from interlock.local.seaweed import SeaweedServer
@@ -130,3 +131,26 @@ def made(tmp_path: Path, _made_once: tuple[World, Made], clock: FakeClock) -> tu
     from product_fixtures import moved_world
 
     return moved_world(_made_once[0], tmp_path / "made", clock), _made_once[1]
+
+
+@pytest.fixture
+def memory_trail(clock: FakeClock, tmp_path: Path) -> MemoryTrail:
+    """An empty audit trail in memory, whose store can be told to fail."""
+    store = MemoryObjectStore(clock=clock)
+    store.create_bucket(BUCKET, object_lock=True)
+    return MemoryTrail(store, BUCKET, tmp_path / "spool", clock)
+
+
+@pytest.fixture
+def real_trail(
+    s3: S3ObjectStore, new_bucket: Callable[..., str], clock: FakeClock, tmp_path: Path
+) -> Trail:
+    """An empty audit trail in the real server."""
+    return Trail(s3, new_bucket("audit", object_lock=True), tmp_path / "spool", clock)
+
+
+@pytest.fixture(params=["memory_trail", "real_trail"])
+def trail(request: pytest.FixtureRequest) -> Trail:
+    """An empty audit trail, once in memory and once in the real server."""
+    found: Trail = request.getfixturevalue(request.param)
+    return found

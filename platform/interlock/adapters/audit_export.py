@@ -185,7 +185,7 @@ def _store_findings(directory: Path, sums: dict[str, str]) -> Iterator[Finding]:
     try:
         document: Any = json.loads(data)
         if document["schema"] != SCHEMA:
-            raise _no_export(directory, f"{TRAIL} has schema {document['schema']!r}")
+            yield Finding(None, TRAIL, f"schema is {document['schema']!r}, expected {SCHEMA!r}")
         for noted in document["findings"]:
             yield Finding(noted["sequence"], noted["key"], f"in the store: {noted['text']}")
     except (ValueError, KeyError, TypeError) as error:

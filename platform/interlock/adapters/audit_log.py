@@ -129,14 +129,13 @@ class AuditLog:
         Raises:
             AuditWriteFailed: It is not certain that the record is in the trail.
         """
-        if self._spool.holds(stream):
-            _, broken = self._flush(stream)
-            if broken:
-                raise AuditWriteFailed(
-                    f"{record.action} cannot be recorded after a record that waits on disk and "
-                    f"cannot be read: {broken[0].message}",
-                    remedy="restore the file from a backup or move it away, and say so on record",
-                ) from broken[0]
+        _, broken = self._flush(stream)
+        if broken:
+            raise AuditWriteFailed(
+                f"{record.action} cannot be recorded after a record that waits on disk and "
+                f"cannot be read: {broken[0].message}",
+                remedy="restore the file from a backup or move it away, and say so on record",
+            ) from broken[0]
         return self._append(stream, record)
 
     def spool(self, stream: Stream, record: AuditRecord) -> Path:
@@ -306,6 +305,8 @@ class AuditLog:
 
     def _flush(self, stream: Stream | None) -> tuple[list[StoredEvent], list[AuditTampered]]:
         written: list[StoredEvent] = []
+        if not self._spool.holds(stream):
+            return written, []
         with self._spool.locked():
             waiting, broken = self._spool.pending(stream)
             for item in waiting:

@@ -80,13 +80,13 @@ class AuditSpool:
             ) from error
         return path
 
-    def holds(self, stream: Stream) -> bool:
-        """Whether records of a stream wait.
+    def holds(self, stream: Stream | None = None) -> bool:
+        """Whether records wait.
 
         Args:
-            stream: The stream.
+            stream: Only those of this stream.
         """
-        return any(self._folder(stream).glob("*.json"))
+        return any(self._files(stream))
 
     def pending(self, stream: Stream | None = None) -> tuple[list[Spooled], list[AuditTampered]]:
         """The records that wait, by time, and the errors of those that cannot be read.
@@ -94,39 +94,71 @@ class AuditSpool:
         Args:
             stream: Only those of this stream.
         """
-        pattern = "*.json" if stream is not None else "*/*/*.json"
-        folder = self._folder(stream) if stream is not None else self._directory
         found: list[Spooled] = []
         broken: list[AuditTampered] = []
-        for path in sorted(folder.glob(pattern)):
+        for path in sorted(self._files(stream)):
             try:
                 found.append(Spooled(path, *decode_record(path.read_bytes(), key=str(path))))
-            except AuditTampered as error:
-                broken.append(error)
             except FileNotFoundError:
                 continue  # another process has written it to the store meanwhile
+            except AuditTampered as error:
+                broken.append(error)
+            except OSError as error:
+                broken.append(_unreadable(path, error))
         found.sort(key=lambda item: (item.record.time, item.path.name))
         return found, broken
 
-    @staticmethod
-    def remove(item: Spooled) -> None:
+    def remove(self, item: Spooled) -> None:
         """Removes a record that is in the store by now.
 
         Args:
             item: The record.
+
+        Raises:
+            AuditWriteFailed: The disk refuses.
         """
-        item.path.unlink(missing_ok=True)
+        try:
+            item.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Held by the one process that moves records to the store."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with (self._directory / _LOCK).open("ab") as file:
+        """Held by the one process that moves records to the store.
+
+        Raises:
+            AuditWriteFailed: The folder cannot be used.
+        """
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            file = (self._directory / _LOCK).open("ab")
+        except OSError as error:
+            raise self._unusable(error) from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
+    def _unusable(self, error: OSError) -> AuditWriteFailed:
+        return AuditWriteFailed(
+            f"the folder {self._directory} of waiting audit records cannot be used: "
+            f"{error.strerror}",
+            remedy="make it writable for the account that runs Interlock",
+        )
+
+    def _files(self, stream: Stream | None) -> Iterator[Path]:
+        if stream is None:
+            return self._directory.glob("*/*/*.json")
+        return self._folder(stream).glob("*.json")
+
     def _folder(self, stream: Stream) -> Path:
         return self._directory / stream.opened.isoformat() / stream.name
+
+
+def _unreadable(path: Path, error: OSError) -> AuditTampered:
+    return AuditTampered(
+        f"{path}: the waiting record cannot be read: {error.strerror}",
+        remedy="make the file readable for the account that runs Interlock",
+    )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -156,9 +156,9 @@ class Lease:
         Raises:
             ProductBusy: It was lost meanwhile, and the block itself did not fail.
         """
+        assert self._renewer is not None  # noqa: S101 - entered
         self._stop.set()
-        if self._renewer is not None:
-            self._renewer.join()
+        self._renewer.join()
         if self._lost is None:
             self._release()
         if error is None:

@@ -225,7 +225,8 @@ class _Check:
         digest = hashlib.sha256(item.data).hexdigest()
         if digest != item.sha256:
             self.find(
-                item.key, f"the bytes hash to {digest}, but {item.sha256} was noted with them"
+                item.key,
+                f"the bytes hash to {digest}, but {item.sha256 or 'nothing'} was noted with them",
             )
         try:
             event = decode(item.data)
