@@ -15,7 +15,13 @@ import pytest
 
 from interlock.adapters.environment_mark import MARK_KEY, read_mark, write_mark
 from interlock.adapters.object_store import S3ObjectStore
-from interlock.errors import ConfigurationError, LocalError, PortTaken, StoreUnavailable
+from interlock.errors import (
+    ConfigurationError,
+    LocalError,
+    PortTaken,
+    ProcessFailed,
+    StoreUnavailable,
+)
 from interlock.governance.principal import Environment
 from interlock.local import platform
 from interlock.local.home import Home
@@ -196,6 +202,26 @@ def test_failed_preparation_stops_the_store_again(
     monkeypatch.setattr(EmbeddedPlatform, "prepare_store", fail)
     with pytest.raises(LocalError, match="broken"), connected(settings_of(home)):
         pytest.fail("unreachable")
+    assert not Home(home).in_use()
+
+
+def test_session_within_a_session_uses_the_same_store(home: Path) -> None:
+    with connected(settings_of(home)) as outer:
+        with connected(settings_of(home)) as inner:
+            assert inner.s3_endpoint_url == outer.s3_endpoint_url
+        assert read_mark(store_of(outer), outer.data_bucket) is Environment.DEV
+
+
+def test_store_that_does_not_start_leaves_the_session_free(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_server: SeaweedServer) -> None:
+        raise ProcessFailed("S3 ended", remedy="none")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SeaweedServer, "start", fail)
+        with pytest.raises(ProcessFailed), connected(settings_of(home)):
+            pytest.fail("unreachable")
     assert not Home(home).in_use()
 
 

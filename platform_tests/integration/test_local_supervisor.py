@@ -12,8 +12,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,10 +27,11 @@ from interlock.local.control import down, up
 from interlock.local.home import Home
 from interlock.local.liveness import status
 from interlock.local.locks import FileLock
-from interlock.local.platform import connected
+from interlock.local.platform import EmbeddedPlatform, connected
 from interlock.local.ports import LOOPBACK, free_ports
-from interlock.local.process import is_alive
-from interlock.local.services import Ports, code_socket
+from interlock.local.process import ChildProcess, is_alive
+from interlock.local.services import Ports, Service, code_socket
+from interlock.local.supervisor import Supervisor
 from interlock.settings import Settings, process_environment
 
 DEFINITIONS = """
@@ -405,6 +408,143 @@ def test_up_works_outside_the_main_thread_too(settings: Settings, home: Home) ->
     assert left_running(home) == []
 
 
+def light_services(
+    home: Home, ports: Ports, *, module: str, environment: Mapping[str, str], artifact_root: str
+) -> tuple[Service, ...]:
+    assert artifact_root == "s3://interlock-artifacts/mlflow"
+    assert environment["MLFLOW_TRACKING_URI"] == ports.mlflow_url
+
+    def child(name: str) -> ChildProcess:
+        return ChildProcess(
+            name,
+            [sys.executable, "-c", module],
+            environment=environment,
+            log=home.logs / f"{name}.log",
+            directory=home.path,
+            lock=home.run / f"{name.lower()}.lock",
+        )
+
+    return (
+        Service(child("MLflow"), lambda: True),
+        Service(child("Daemon"), lambda: True, after="MLflow"),
+    )
+
+
+class InThread:
+    """One life of a supervisor in a thread of this process."""
+
+    def __init__(self, settings: Settings, *, module: str = SLEEP) -> None:
+        self.lines: list[str] = []
+        self.errors: list[InterlockError] = []
+        self.stop = threading.Event()
+        self.supervisor = Supervisor(
+            EmbeddedPlatform(settings, echo=self.lines.append),
+            ports=new_ports(),
+            module=module,
+            echo=self.lines.append,
+            build=light_services,
+            stop=self.stop,
+        )
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.supervisor.run()
+        except InterlockError as error:
+            self.errors.append(error)
+
+    def says(self, text: str) -> bool:
+        return eventually(lambda: any(text in line for line in self.lines), seconds=60)
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join()
+
+
+def test_order_of_a_life(home: Home, settings: Settings) -> None:
+    life = InThread(settings)
+    try:
+        assert life.says("stops everything")
+        found = status(home)
+        assert found is not None
+        assert found.ready
+        assert found.addresses == {
+            "Dagster": life.supervisor.ports.dagster_url,
+            "MLflow": life.supervisor.ports.mlflow_url,
+            "S3": f"http://{LOOPBACK}:{life.supervisor.ports.s3}",
+        }
+    finally:
+        life.end()
+    assert life.errors == []
+    heads = [line.split(" is ready")[0] for line in life.lines if " is ready" in line]
+    assert heads == ["S3", "MLflow", "Daemon"]
+    assert "everything stopped within" in life.lines[-1]
+    assert not home.in_use()
+
+
+def test_failure_during_the_start_stops_what_was_started(home: Home, settings: Settings) -> None:
+    life = InThread(settings, module="raise SystemExit('no licence')")
+    try:
+        assert eventually(lambda: bool(life.errors), seconds=60)
+    finally:
+        life.end()
+    assert isinstance(life.errors[0], ProcessFailed)
+    assert "no licence" in str(life.errors[0])
+    assert not home.in_use()
+
+
+def test_stop_while_waiting_for_a_command_starts_nothing(home: Home, settings: Settings) -> None:
+    with connected(settings):
+        life = InThread(settings)
+        try:
+            assert life.says("waiting for the command")
+        finally:
+            life.end()
+    assert life.errors == []
+    assert not any("is ready" in line for line in life.lines)
+
+
+def test_fetch_gives_the_body_of_a_200_alone() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else 404)
+            self.end_headers()
+            self.wfile.write(b"OK")
+
+        def log_message(self, *_words: object) -> None:
+            return
+
+    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
+        port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        assert services.fetch(port, "/health") == b"OK"
+        assert services.fetch(port, "/other") is None
+        server.shutdown()
+        thread.join()
+    assert services.fetch(port, "/health") is None
+
+
+def test_code_location_serves_when_its_health_check_says_so(tmp_path: Path) -> None:
+    import grpc  # type: ignore[import-untyped]
+    from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+    path = tmp_path / "s"
+    assert not services.serves_code(path)
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    servicer = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_insecure_port(f"unix:{path}")
+    server.start()
+    try:
+        assert not services.serves_code(path)
+        servicer.set("DagsterApi", health_pb2.HealthCheckResponse.SERVING)
+        assert services.serves_code(path)
+    finally:
+        server.stop(grace=None).wait()
+
+
 def test_socket_of_a_deep_home_is_short_and_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,3 +573,16 @@ def test_location_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(services, "fetch", lambda *_words, **_more: None)
     assert services.location_errors(3000) == ["Dagster's web server does not answer"]
     assert not services.daemons_are_healthy(3000)
+
+
+@pytest.mark.parametrize(
+    ("healthy", "required", "expected"),
+    [(True, True, True), (False, True, False), (False, False, True)],
+)
+def test_daemons_that_are_not_required_do_not_count(
+    monkeypatch: pytest.MonkeyPatch, healthy: bool, required: bool, expected: bool
+) -> None:
+    statuses = [{"healthy": healthy, "required": required}]
+    data = {"data": {"instance": {"daemonHealth": {"allDaemonStatuses": statuses}}}}
+    monkeypatch.setattr(services, "fetch", lambda *_words, **_more: json.dumps(data).encode())
+    assert services.daemons_are_healthy(3000) is expected
