@@ -6,6 +6,7 @@ so that all of them act under the same policies, marks and audit trail.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -25,7 +26,7 @@ from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
-from interlock.errors import ConfigurationError
+from interlock.errors import AuditWriteFailed, ConfigurationError, StoreError
 from interlock.governance.audit import (
     AuditRecord,
     Outcome,
@@ -172,24 +173,32 @@ def record_unknown_role(settings: Settings, role: str, error: ConfigurationError
         settings: As they are without the role.
         role: What was given.
         error: What the attempt is refused with.
+
+    Raises:
+        AuditWriteFailed: The record could not even be kept on disk.
     """
-    audit = open_audit_log(settings, open_store(settings))
-    run = process_context("refused", lambda _: None)
-    audit.append(
-        run.stream,
-        AuditRecord(
-            id=str(uuid.uuid4()),
-            time=utc_now(),
-            environment=str(settings.environment or "unset"),
-            principal=RecordedPrincipal(
-                name=settings.run_owner or "unknown", role=role, verified_by="nobody"
-            ),
-            action="platform:enter",
-            resource="platform/interlock",
-            outcome=Outcome.DENIED,
-            reason=error.message,
+    store = open_store(settings)
+    audit = open_audit_log(settings, store)
+    stream = process_context("refused", lambda _: None).stream
+    record = AuditRecord(
+        id=str(uuid.uuid4()),
+        time=utc_now(),
+        environment=str(settings.environment or "unset"),
+        principal=RecordedPrincipal(
+            name=settings.run_owner or "unknown", role=role, verified_by="nobody"
         ),
+        action="platform:enter",
+        resource="platform/interlock",
+        outcome=Outcome.DENIED,
+        reason=error.message,
     )
+    if settings.environment is not None:
+        with contextlib.suppress(StoreError, AuditWriteFailed):
+            if read_mark(store, settings.audit_bucket) is settings.environment:
+                audit.append(stream, record)
+                return
+    # Away, or not our store: nothing is written there, and the record waits on disk.
+    audit.spool(stream, record)
 
 
 def _standing_context(

@@ -212,6 +212,8 @@ class Guard:
         token = context.run_tags.get(SCHEDULE_TOKEN_TAG)
         if token is None or self._tokens is None:
             return workspace
+        if workspace.authority.context.mark != workspace.authority.environment.value:
+            return workspace  # every action will be denied; no claim is written to these buckets
         if self._tokens.proves(
             token,
             product=product.name,

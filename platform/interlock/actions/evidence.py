@@ -179,5 +179,6 @@ def fetch_verified(workspace: Workspace, *, key: str, sha256: str, path: Path, a
     if found != sha256:
         raise EvidenceError(
             f"{key} has SHA-256 {found[:12]}…, the audit trail recorded {sha256[:12]}…",
-            remedy=f"restore the object's first version, or materialize {asset} again",
+            remedy=f"restore the object's first version, or delete it and materialize {asset} "
+            "again",
         )

@@ -81,7 +81,10 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
                 progress=lambda rows: run.progress(f"{rows:,} rows"),
             )
             run.report("storing the snapshot")
-            keys = source_key(product.name, spooled.sha256), table_key(product, spooled.sha256)
+            keys = (
+                source_key(product.name, spooled.sha256),
+                table_key(product.name, spooled.sha256, table.sha256),
+            )
             new = store_once(workspace, key=keys[0], path=spooled.path, sha256=spooled.sha256)
             store_once(workspace, key=keys[1], path=table.path, sha256=table.sha256)
         governed.evidence |= {

@@ -2,7 +2,7 @@
 
 MLflow's alias call is last-writer-wins and knows no transaction with the audit trail. So:
 the intent is recorded, the lease is held, the alias is moved, the end is recorded, and when
-that last record cannot be written the alias goes back.
+anything of this fails the alias goes back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from interlock.actions.authority import RunContext
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
-from interlock.errors import AuditWriteFailed
+from interlock.errors import InterlockError, ProductBusy
 from interlock.governance.gates import GateResult
 from interlock.governance.policy import Action, Resource
 from interlock.product import ModelProduct
@@ -45,10 +45,11 @@ def promote_first_champion(
     Raises:
         AccessDenied: The principal may not promote here.
         AuditWriteFailed: The promotion could not be recorded; the alias was taken back.
+        ProductBusy: Another version became the champion at the same time.
     """
     if workspace.registry.version_at(product.model, CHAMPION) is not None:
         return False
-    moved = False
+    may_have_moved = False
     try:
         with (
             workspace.authority.govern(
@@ -67,12 +68,30 @@ def promote_first_champion(
             ),
             workspace.lease(product.name, run.stream.name),
         ):
-            if workspace.registry.version_at(product.model, CHAMPION) is None:
-                run.report(f"{product.model} version {version.version} becomes champion")
-                workspace.registry.set_alias(version, CHAMPION)
-                moved = True
-    except AuditWriteFailed:
-        if moved:
-            workspace.registry.delete_alias(product.model, CHAMPION)
+            _require_no_champion(workspace, product.model)
+            run.report(f"{product.model} version {version.version} becomes champion")
+            may_have_moved = True  # also when the answer is lost
+            workspace.registry.set_alias(version, CHAMPION)
+    except BaseException as error:
+        if may_have_moved:
+            _take_back(workspace, version, error)
         raise
-    return moved
+    return True
+
+
+def _require_no_champion(workspace: Workspace, model: str) -> None:
+    if workspace.registry.version_at(model, CHAMPION) is not None:
+        raise ProductBusy(
+            f"another version of {model} became champion meanwhile",
+            remedy="nothing is lost: this version stays challenger",
+        )
+
+
+def _take_back(workspace: Workspace, version: ModelVersion, error: BaseException) -> None:
+    """Remove the alias of a promotion that is not on record as succeeded."""
+    try:
+        champion = workspace.registry.version_at(version.name, CHAMPION)
+        if champion is not None and champion.version == version.version:
+            workspace.registry.delete_alias(version.name, CHAMPION)
+    except InterlockError as second:
+        error.add_note(f"alias {CHAMPION} may still be set, and no record says so: {second}")

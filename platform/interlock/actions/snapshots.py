@@ -3,21 +3,22 @@
 Every key names the content by hash, is written once by a conditional put, and never
 overwritten.
 
-    snapshots/<product>/raw/<sha256>/source                        the source's bytes
-    snapshots/<product>/raw/<sha256>/<declaration>/table.parquet   the same, read as declared
-    snapshots/<product>/validated/<sha256>/accepted.parquet        rows that keep the contract
-    snapshots/<product>/validated/<sha256>/<made from>/quarantine.parquet, report.json
+    snapshots/<product>/raw/<sha256>/source                           the source's bytes
+    snapshots/<product>/raw/<sha256>/table/<sha256>.parquet           the same as rows
+    snapshots/<product>/validated/<sha256>/accepted.parquet           rows that keep the contract
+    snapshots/<product>/validated/<sha256>/quarantine/<sha256>.parquet
+    snapshots/<product>/validated/<sha256>/report/<sha256>.json
+
+What is derived from a snapshot has a hash of its own in its key: another contract, or another
+version of the library that writes it, makes another file from the same rows.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 from interlock.actions.workspace import Workspace
 from interlock.errors import EvidenceError, ObjectExists
-from interlock.product import ModelProduct
 
 
 def source_key(product: str, data_hash: str) -> str:
@@ -25,22 +26,24 @@ def source_key(product: str, data_hash: str) -> str:
     return f"snapshots/{product}/raw/{data_hash}/source"
 
 
-def table_key(product: ModelProduct, data_hash: str) -> str:
-    """The source read as declared; another delimiter makes another table."""
-    declaration = json.dumps(product.source.model_dump(mode="json"), sort_keys=True)
-    digest = hashlib.sha256(declaration.encode()).hexdigest()[:16]
-    return f"snapshots/{product.name}/raw/{data_hash}/{digest}/table.parquet"
+def table_key(product: str, data_hash: str, table_hash: str) -> str:
+    """The source's rows as Parquet."""
+    return f"snapshots/{product}/raw/{data_hash}/table/{table_hash}.parquet"
 
 
-def validated_keys(product: ModelProduct, data_hash: str, table_hash: str) -> tuple[str, str, str]:
-    """Accepted rows, quarantined rows and the report."""
-    made_from = hashlib.sha256(f"{table_hash}/{product.contract.digest}".encode()).hexdigest()[:16]
-    folder = f"snapshots/{product.name}/validated/{data_hash}"
-    return (
-        f"{folder}/accepted.parquet",
-        f"{folder}/{made_from}/quarantine.parquet",
-        f"{folder}/{made_from}/report.json",
-    )
+def accepted_key(product: str, data_hash: str) -> str:
+    """Rows that keep the contract."""
+    return f"snapshots/{product}/validated/{data_hash}/accepted.parquet"
+
+
+def quarantine_key(product: str, data_hash: str, quarantine_hash: str) -> str:
+    """The other rows, with their reasons."""
+    return f"snapshots/{product}/validated/{data_hash}/quarantine/{quarantine_hash}.parquet"
+
+
+def report_key(product: str, data_hash: str, report_hash: str) -> str:
+    """What holding the table against its contract found."""
+    return f"snapshots/{product}/validated/{data_hash}/report/{report_hash}.json"
 
 
 def store_once(workspace: Workspace, *, key: str, path: Path, sha256: str) -> bool:
@@ -62,11 +65,14 @@ def store_once(workspace: Workspace, *, key: str, path: Path, sha256: str) -> bo
     try:
         workspace.store.upload_new(workspace.data_bucket, key, path, metadata={"sha256": sha256})
     except ObjectExists as error:
-        found = workspace.store.head(workspace.data_bucket, key).metadata.get("sha256")
-        if found != sha256:
+        found = workspace.store.head(workspace.data_bucket, key)
+        size = path.stat().st_size
+        if (found.metadata.get("sha256"), found.size) != (sha256, size):
             raise EvidenceError(
-                f"{key} holds SHA-256 {found}, expected {sha256}",
-                remedy="have the data bucket examined; a snapshot is never overwritten",
+                f"{key} holds {found.size} bytes with SHA-256 {found.metadata.get('sha256')}, "
+                f"expected {size} bytes with {sha256}",
+                remedy="have the data bucket examined: a snapshot is never overwritten; then "
+                "delete that object and materialize again",
             ) from error
         return False
     return True

@@ -20,10 +20,11 @@ from interlock.actions.evidence import (
     require_text,
     require_upstream,
 )
-from interlock.actions.validate import blocking_rules
+from interlock.actions.validate import blocking_rules, contract_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import digest_of
 from interlock.adapters.tracking import TrackedRun
+from interlock.errors import EvidenceError
 from interlock.governance.policy import Action, Resource
 from interlock.ml.evaluation import Interval
 from interlock.ml.training import CandidateProgress, CandidateResult, TrainingResult
@@ -107,6 +108,11 @@ def train_candidates(
             hash_field="data_hash",
             asset="validated_data",
         ).record.evidence
+        if validated.get("contract_digest") != contract_digest(product):
+            raise EvidenceError(
+                "validated_data was held against another contract than the product has today",
+                remedy="materialize validated_data again",
+            )
         require_checks(validated, blocking_rules(product), "validated_data")
         data_hash = require_text(validated, "data_hash", "validated_data")
         with (

@@ -20,7 +20,7 @@ from interlock.actions.evidence import (
     require_text,
     require_upstream,
 )
-from interlock.actions.snapshots import store_once, validated_keys
+from interlock.actions.snapshots import accepted_key, quarantine_key, report_key, store_once
 from interlock.actions.workspace import Workspace
 from interlock.adapters.tables import AppliedContract, apply_contract
 from interlock.governance.policy import Action, Resource
@@ -53,6 +53,12 @@ def blocking_rules(product: ModelProduct) -> tuple[str, ...]:
     """Names of the rules that must hold before anything builds on a snapshot."""
     rules = contract_rules(product.contract, product.target)
     return tuple(rule.name for rule in rules if rule.blocking)
+
+
+def contract_digest(product: ModelProduct) -> str:
+    """SHA-256 of what decides about rows, hexadecimal: the contract and the target's labels."""
+    parts = product.contract.digest + product.target.model_dump_json()
+    return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def validate(
@@ -112,7 +118,7 @@ def validate(
                 progress=lambda rows: run.progress(f"{rows:,} rows checked"),
             )
             run.report("storing the validated snapshot")
-            keys = _store(workspace, product, applied, table_hash, scratch)
+            keys = _store(workspace, product, applied, scratch)
         report = applied.report
         governed.evidence |= {
             "raw_hash": upstream.hash if upstream else None,
@@ -126,6 +132,7 @@ def validate(
             "quarantined": report.quarantined,
             "data_quality_score": report.data_quality_score,
             "blocking_checks": {r.name: r.passed for r in report.rules if r.blocking},
+            "contract_digest": contract_digest(product),
             "product_digest": product.digest,
             "upstream_event": upstream.event_key if upstream else None,
         }
@@ -151,13 +158,15 @@ def _store(
     workspace: Workspace,
     product: ModelProduct,
     applied: AppliedContract,
-    table_hash: str,
     scratch: Path,
 ) -> _Keys:
-    accepted, quarantine, report = validated_keys(product, applied.accepted_sha256, table_hash)
     path = scratch / "report.json"
     path.write_text(json.dumps(applied.report.as_dict(), indent=2, allow_nan=False) + "\n")
     report_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+    data_hash = applied.accepted_sha256
+    accepted = accepted_key(product.name, data_hash)
+    quarantine = quarantine_key(product.name, data_hash, applied.quarantine_sha256)
+    report = report_key(product.name, data_hash, report_hash)
     for key, file, digest in (
         (accepted, applied.accepted, applied.accepted_sha256),
         (quarantine, applied.quarantine, applied.quarantine_sha256),
