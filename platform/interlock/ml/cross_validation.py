@@ -126,7 +126,7 @@ def cross_validate(
         metric=metric,
         cost=cost,
     )
-    with limited_threads(1):
+    with limited_threads():
         fits = compute_all(fitter, tasks, jobs=jobs, on_done=lambda index: on_fit(tasks[index][0]))
     return tuple(
         _trial_result(trial, fits[index * folds : (index + 1) * folds], fold)
@@ -156,7 +156,7 @@ class _Fitter:
     def session(self) -> Iterator[Callable[[tuple[Trial, int]], _Fit]]:
         """Load the candidates' libraries and hold each to one thread."""
         load_libraries(self.candidates)
-        with limited_threads(1):
+        with limited_threads():
             yield self._compute
 
     def _compute(self, task: tuple[Trial, int]) -> _Fit:

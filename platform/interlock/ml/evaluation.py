@@ -1,8 +1,9 @@
 """Evaluation: what a scored table says about a model.
 
 Here live the metrics and their names, the cost matrix, the choice of a decision threshold,
-intervals, curves and the permutation importance. The form in which they are computed lives
-in ``ml.score_cells``; pictures in ``ml.plots``; who is evaluated on what, in ``ml.training``.
+intervals and the permutation importance. The form in which metrics are computed lives in
+``ml.score_cells``; curves in ``ml.curves``; pictures in ``ml.plots``; who is evaluated on
+what, in ``ml.training``.
 
 Throughout, ``outcome`` is shape (n,), True for the positive class, and ``score`` is shape
 (n,), the probability of the positive class; a row is called positive when its score is at
@@ -16,10 +17,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from interlock.errors import TrainingError
+from interlock.ml.curves import (
+    Calibration,
+    Curve,
+    calibration_curve,
+    precision_recall_curve,
+    roc_curve,
+)
 from interlock.ml.drawing import draw_stratified
 from interlock.ml.score_cells import Booleans, Floats, ScoreCells
 
@@ -48,18 +55,11 @@ classes' distributions of scores; ``positive_rate`` is the share of rows called 
 REPLICATES = 1_000
 """Bootstrap replicates for percentile intervals (Efron & Tibshirani 1993, ch. 13)."""
 
-CALIBRATION_BINS = 10
-"""Equally filled bins, the deciles of risk of Hosmer & Lemeshow 1980."""
-
 IMPORTANCE_ROWS = 5_000
 """Most rows for a permutation importance; the standard error of a ROC-AUC on as many is below
 0.01 for shares of positives from 10 % to 90 % (Hanley & McNeil 1982)."""
 
-CURVE_POINTS = 500
-"""Most points kept of a curve; finer than a plot can show."""
-
 _CHUNK = 100  # replicates measured at once; with 2,048 cells about 20 MB
-_NORMAL_QUANTILE = 1.959964  # of 0.975
 
 
 class CostMatrix(BaseModel):
@@ -97,33 +97,6 @@ class Confusion:
     false_positive: int
     false_negative: int
     true_positive: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Points of a curve: ``x`` and ``y`` of one shape (k,)."""
-
-    x: Floats
-    y: Floats
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Scores against observed shares in equally filled bins, each array of shape (bins,).
-
-    Attributes:
-        mean_score: Mean score in the bin.
-        positive_share: Share of positive rows in the bin.
-        low: Lower end of the share's 95 % Wilson interval (Wilson 1927).
-        high: Upper end.
-        rows: Rows in the bin.
-    """
-
-    mean_score: Floats
-    positive_share: Floats
-    low: Floats
-    high: Floats
-    rows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -230,9 +203,9 @@ def evaluate(
         ),
         undefined=tuple(name for name in METRICS if name not in defined),
         confusion=_confusion(cells, threshold=threshold),
-        roc=_roc(cells),
-        precision_recall=_precision_recall(cells),
-        calibration=_calibration(outcome, score),
+        roc=roc_curve(cells),
+        precision_recall=precision_recall_curve(cells),
+        calibration=calibration_curve(outcome, score),
         rows=len(outcome),
         positives=int(outcome.sum()),
         level=level,
@@ -416,41 +389,4 @@ def _confusion(cells: ScoreCells, *, threshold: float) -> Confusion:
         false_positive=int(cells.negative @ called),
         false_negative=int(cells.positive @ ~called),
         true_positive=int(cells.positive @ called),
-    )
-
-
-def _roc(cells: ScoreCells) -> Curve:
-    hit = np.concatenate([[0.0], np.cumsum(cells.positive)])
-    alarm = np.concatenate([[0.0], np.cumsum(cells.negative)])
-    return _thinned(alarm / alarm[-1], hit / hit[-1])
-
-
-def _precision_recall(cells: ScoreCells) -> Curve:
-    hit = np.cumsum(cells.positive)
-    precision = hit / (hit + np.cumsum(cells.negative))
-    recall = np.concatenate([[0.0], hit / hit[-1]])
-    return _thinned(recall, np.concatenate([precision[:1], precision]))
-
-
-def _thinned(x: Floats, y: Floats) -> Curve:
-    """At most ``CURVE_POINTS`` points, evenly along the scores, both ends included."""
-    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
-    return Curve(x=x[kept], y=y[kept])
-
-
-def _calibration(outcome: Booleans, score: Floats) -> Calibration:
-    order = np.argsort(score, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    rows = np.array([len(part) for part in bins], dtype=np.int64)
-    share = np.array([outcome[part].mean() for part in bins])
-    z2 = _NORMAL_QUANTILE**2
-    centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    half = np.sqrt(share * (1 - share) / rows + z2 / (4 * rows**2)) / (1 + z2 / rows)
-    half *= _NORMAL_QUANTILE
-    return Calibration(
-        mean_score=np.array([score[part].mean() for part in bins]),
-        positive_share=share,
-        low=centre - half,
-        high=centre + half,
-        rows=rows,
     )

@@ -39,19 +39,16 @@ class Work(Protocol[Task_contra, Result_co]):
 
 
 @contextmanager
-def limited_threads(openmp: int) -> Iterator[None]:
-    """Hold BLAS to one thread and OpenMP to ``openmp``, for the calling thread's fits.
+def limited_threads() -> Iterator[None]:
+    """Hold BLAS and OpenMP to one thread, for what the calling thread computes meanwhile.
 
-    Sums in BLAS depend on its thread count, and results must not. Only libraries that are
-    loaded by now can be held: import them first.
+    Sums in BLAS depend on its thread count, and results must not. OpenMP's threads wait for
+    each other by spinning: on a machine with other work one fit took 105 s on two threads and
+    12 s on one. Only libraries that are loaded by now can be held: import them first.
     """
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    controller = ThreadpoolController()
-    with (
-        controller.limit(limits=1, user_api="blas"),
-        controller.limit(limits=openmp, user_api="openmp"),
-    ):
+    with ThreadpoolController().limit(limits=1):
         yield
 
 
