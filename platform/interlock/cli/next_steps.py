@@ -1,0 +1,60 @@
+"""The commands that are worth trying next, such that they work as they are printed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+
+from interlock.cli import view
+from interlock.governance.access import Action
+from interlock.settings import process_environment
+
+CARRIED = ("INTERLOCK_HOME",)
+"""Variables without which a command would look elsewhere."""
+
+
+def call(*words: str, **variables: str) -> str:
+    """A command line of this program as it can be typed here.
+
+    Args:
+        words: Those after ``interlock``.
+        variables: Environment variables to set for it.
+    """
+    environment = process_environment()
+    given = {name: environment[name] for name in CARRIED if environment.get(name)}
+    settings = [f"{name}={shlex.quote(value)}" for name, value in (given | variables).items()]
+    return " ".join([*settings, view.program(), *map(shlex.quote, words)])
+
+
+def after_run(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What to try after a run.
+
+    Args:
+        document: As ``run_document`` makes it.
+    """
+    lines = [(call("audit", "verify"), "verify the whole audit trail")]
+    if document["audit"]["events"]:
+        show = call("audit", "show", document["audit"]["stream"])
+        lines.append((show, "read this run's events"))
+    lines += list(_steps(document))
+    yield view.heading("Next")
+    yield view.commands(lines)
+
+
+def _steps(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "denied" in document:
+        action = document["denied"]["action"]
+        words = (action,) if action in tuple(Action) else ()
+        yield call("policy", "explain", *words), "who may, and which policy decides"
+    elif document["model"] is not None:
+        alias = "" if "champion" in document["model"]["aliases"] else "@challenger"
+        name = f"{document['model']['name']}{alias}"
+        yield call("deploy-check", name), "may this version be deployed here?"
+        yield call("policy", "explain"), "who may do what"
+        yield call("run", document["product"], RUN_ROLE="auditor"), "see a denial"
+        yield call("up"), "Dagster, MLflow and S3 for daily work"
+    else:
+        yield call("doctor"), "check what usually goes wrong"

@@ -1,0 +1,48 @@
+"""``interlock product check``: the YAML of the products, by file and line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.text import Text
+
+from interlock.cli.app import FAILURE, OK
+from interlock.cli.run import named_product
+from interlock.cli.verb import Result, Terminal, verb
+
+
+@verb("check")
+@click.argument("name", required=False)
+def command(terminal: Terminal, name: str | None) -> Result:  # noqa: ARG001 - a verb's form
+    """Check the YAML of all products, or of product NAME; exits with 1 when one is wrong."""
+    from interlock.definitions import load_products
+
+    if name is not None:
+        product = named_product(name)
+        found: list[dict[str, Any]] = [{"name": product.name, "valid": True, "error": None}]
+    else:
+        loaded = load_products()
+        found = [
+            *({"name": each.name, "valid": True, "error": None} for each in loaded.products),
+            *(
+                {
+                    "name": folder,
+                    "valid": False,
+                    "error": error.message,
+                    "path": error.path,
+                    "line": error.line,
+                    "remedy": error.remedy,
+                }
+                for folder, error in loaded.errors.items()
+            ),
+        ]
+    lines = []
+    for each in found:
+        if each["valid"]:
+            lines.append(Text("ok    ", style="green") + Text(f"{each['name']}"))
+        else:
+            lines.append(Text("wrong ", style="bold red") + Text(f"{each['error']}"))
+            lines.append(Text(f"      What to do: {each['remedy']}", style="dim"))
+    valid = all(each["valid"] for each in found)
+    return Result({"valid": valid, "products": found}, view=lines, code=OK if valid else FAILURE)

@@ -1,0 +1,33 @@
+"""``interlock up``: S3, MLflow, Dagster and its daemon for daily work."""
+
+from __future__ import annotations
+
+import click
+
+from interlock.cli.entering import checked_settings
+from interlock.cli.verb import Result, Terminal, verb
+from interlock.errors import ConfigurationError
+from interlock.local.control import up
+from interlock.local.services import DEFAULT_PORTS, Ports
+
+PORT = click.IntRange(1, 65_535)
+
+
+@verb("up")
+@click.option("--dagster-port", type=PORT, default=DEFAULT_PORTS.dagster, show_default=True)
+@click.option("--mlflow-port", type=PORT, default=DEFAULT_PORTS.mlflow, show_default=True)
+@click.option("--s3-port", type=PORT, default=DEFAULT_PORTS.s3, show_default=True)
+def command(terminal: Terminal, dagster_port: int, mlflow_port: int, s3_port: int) -> Result:
+    """Start S3, MLflow, Dagster's web server and its daemon, and stay until Ctrl-C.
+
+    Serves on 127.0.0.1 alone. The schedule is on. `interlock down` stops it from elsewhere.
+    """
+    settings = checked_settings(terminal)
+    if not settings.embedded:
+        raise ConfigurationError(
+            "AWS_ENDPOINT_URL_S3 or MLFLOW_TRACKING_URI is set, so there is nothing to start here",
+            remedy="unset both to use the embedded services",
+        )
+    ports = Ports(dagster=dagster_port, mlflow=mlflow_port, s3=s3_port)
+    up(settings, ports=ports, echo=lambda line: terminal.err.print(line, markup=False))
+    return Result({"stopped": True, "home": settings.home})
