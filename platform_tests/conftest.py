@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from simulators import FakeClock, MemoryObjectStore
 from stores import Buckets, start_weed, store_of
 from trails import BUCKET, MemoryTrail, Trail
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 TEST_TIME = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 _serial = itertools.count(1)
+
+# A test that is slow on a busy machine is not wrong.
+settings.register_profile("interlock", deadline=None)
+settings.load_profile("interlock")
 
 
 @pytest.fixture(scope="session")

@@ -164,6 +164,26 @@ def test_put_whose_answer_was_lost_is_not_written_twice(memory_trail: MemoryTrai
     assert memory_trail.log.verify().intact
 
 
+def test_put_that_was_interrupted_is_not_written_twice(
+    memory_trail: MemoryTrail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_new = memory_trail.store.put_new
+
+    def put_and_interrupt(bucket: str, key: str, body: bytes, **options: Any) -> str:
+        put_new(bucket, key, body, **options)
+        raise KeyboardInterrupt
+
+    mine = record()
+    monkeypatch.setattr(memory_trail.store, "put_new", put_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        memory_trail.log.append(STREAM, mine)
+    monkeypatch.setattr(memory_trail.store, "put_new", put_new)
+    memory_trail.log.append(STREAM, mine)
+    memory_trail.append(1)
+    assert len(memory_trail.ids()) == 2
+    assert memory_trail.log.verify().intact
+
+
 def test_put_that_the_client_itself_sent_twice_is_recognised_by_its_bytes(
     memory_trail: MemoryTrail, monkeypatch: pytest.MonkeyPatch
 ) -> None:

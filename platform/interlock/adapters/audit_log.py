@@ -243,16 +243,20 @@ class AuditLog:
     def _append(self, stream: Stream, record: AuditRecord) -> StoredEvent:
         writer = self._writer(stream)
         with writer.lock:
+            stored: StoredEvent | None = None
             try:
-                return self._append_locked(writer, stream, record)
+                stored = self._append_locked(writer, stream, record)
             except StoreError as error:
-                writer.head = None
-                writer.doubtful.add(record.id)
                 raise AuditWriteFailed(
                     f"{record.outcome} of {record.action} on {record.resource} could not be "
                     f"recorded in {self.location}: {error.message}",
                     remedy=error.remedy,
                 ) from error
+            finally:
+                if stored is None:  # also after an interrupt: the put may have landed
+                    writer.head = None
+                    writer.doubtful.add(record.id)
+            return stored
 
     def _append_locked(self, writer: _Writer, stream: Stream, record: AuditRecord) -> StoredEvent:
         if record.id in writer.doubtful:
