@@ -224,9 +224,8 @@ class Web:
                 known = netrc.netrc().authenticators(host)
                 user, password = (known[0], known[2] or "") if known else (None, "")
         bare = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        request = urllib.request.Request(
-            bare, headers={"Accept": accept, "User-Agent": "interlock"}
-        )
+        headers = {"Accept": accept, "User-Agent": "interlock"}
+        request = urllib.request.Request(bare, headers=headers)  # noqa: S310 - pip's own index
         if user is not None:
             pair = f"{urllib.parse.unquote(user)}:{urllib.parse.unquote(password)}"
             request.add_header("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
