@@ -13,22 +13,11 @@ from interlock.adapters.object_store import S3ObjectStore
 from interlock.adapters.s3_upload import PART_BYTES
 from interlock.errors import PortTaken
 from interlock.local.ports import free_port
-from interlock.local.seaweed import REGION, SeaweedPorts, SeaweedServer
+from interlock.local.seaweed import REGION, SeaweedServer
 
 ACCESS_KEY = "interlock-tests"
 SECRET_KEY = "a throw-away secret of the tests"
 START_ATTEMPTS = 5
-
-
-class RoomySeaweed(SeaweedServer):
-    """A server with room for the buckets of a whole test session.
-
-    It has one place per GiB of free disk, and each bucket takes one; with smaller volumes
-    there are sixteen times as many.
-    """
-
-    def _flags(self, ports: SeaweedPorts) -> tuple[str, ...]:
-        return (*super()._flags(ports), "-master.volumeSizeLimitMB=64")
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ def start_weed(directory: Path) -> SeaweedServer:
 
 
 def _weed(directory: Path) -> SeaweedServer:
-    return RoomySeaweed(directory, port=free_port(), access_key=ACCESS_KEY, secret_key=SECRET_KEY)
+    return SeaweedServer(directory, port=free_port(), access_key=ACCESS_KEY, secret_key=SECRET_KEY)
 
 
 def store_of(

@@ -18,7 +18,7 @@ from interlock.actions.register import require_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import DeploymentRefused, InterlockError
-from interlock.governance.audit import Outcome, decode, verify_stream
+from interlock.governance.audit import Outcome, decode
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment
 
@@ -121,12 +121,12 @@ def _reasons_in_trail(workspace: Workspace, version: ModelVersion, alias: str) -
         return ["tag audit_event is missing, so its registration cannot be proven"]
     try:
         stream = stream_of(workspace, key)
+        findings = workspace.authority.audit.verify(stream).all_findings
         stored = workspace.authority.audit.read(stream)
     except InterlockError as error:
         return [f"the audit trail cannot be read: {error.message}"]
-    report = verify_stream(stream, stored)
-    if report.findings:
-        return [f"the audit stream {stream.name} does not verify: {report.findings[0].text}"]
+    if findings:
+        return [f"the audit stream {stream.name} does not verify: {findings[0].text}"]
     events = {each.key: decode(each.data).record for each in stored}
     record = events.get(key)
     if record is None:

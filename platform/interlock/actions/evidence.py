@@ -15,7 +15,7 @@ from typing import Any
 
 from interlock.actions.workspace import Workspace
 from interlock.errors import EvidenceError
-from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key, verify_stream
+from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key
 from interlock.governance.policy import Action
 
 _CHUNK = 1 << 20  # bytes
@@ -63,13 +63,14 @@ def require_upstream(
     if upstream is None:
         raise EvidenceError(f"{asset} was never materialized", remedy=f"materialize {asset} first")
     stream = stream_of(workspace, upstream.event_key)
-    stored = workspace.authority.audit.read(stream)
-    report = verify_stream(stream, stored)
-    if report.findings:
+    # Sees more than the chain: also versions and delete markers that came later.
+    findings = workspace.authority.audit.verify(stream).all_findings
+    if findings:
         raise EvidenceError(
-            f"the audit stream {stream.name} does not verify: {report.findings[0].text}",
+            f"the audit stream {stream.name} does not verify: {findings[0].text}",
             remedy="run `interlock audit verify` and have the finding examined",
         )
+    stored = workspace.authority.audit.read(stream)
     matching = [each for each in stored if each.key == upstream.event_key]
     if not matching:
         raise EvidenceError(

@@ -251,6 +251,9 @@ class SeaweedServer:
             "-s3.allowDeleteBucketNotEmpty=false",  # deleting a bucket would delete locked objects
             "-master.telemetry=false",
             "-disableHttp=true",
+            # A bucket with data takes at least one volume, and there is room for as many as fit on
+            # the free disk: with the default of 1 GiB a small disk would be full of six buckets.
+            "-master.volumeSizeLimitMB=64",
             "-volume.preStopSeconds=0",  # waits for other nodes to look elsewhere; there are none
             *ports.flags(),
         )
