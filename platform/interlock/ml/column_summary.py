@@ -65,8 +65,8 @@ class _Column:
     def add(self, series: pl.Series) -> None:
         if self._distinct is not None:
             # Few different values: all that follows needs no more than one of each.
-            counts = series.value_counts(name="rows")
-            series, rows = counts[series.name], counts["rows"]
+            counts = series.alias("value").value_counts(name="rows")
+            series, rows = counts["value"], counts["rows"]
         else:
             rows = None
         missing = series.is_null()

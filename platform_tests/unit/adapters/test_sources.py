@@ -252,13 +252,15 @@ def test_every_value_is_kept_as_written(tmp_path: Path) -> None:
 
 
 def test_summary_of_columns(tmp_path: Path) -> None:
-    content = b"id,n,t\n" + b"".join(b"%d,%d,x\n" % (i, i % 7) for i in range(2_000)) + b"9, ,y\n"
+    content = (
+        b"id,n,rows\n" + b"".join(b"%d,%d,x\n" % (i, i % 7) for i in range(2_000)) + b"9, ,y\n"
+    )
     info = table_of(content, tmp_path)
     found = {each.name: each for each in info.summary}
     assert (found["id"].min, found["id"].max, found["id"].distinct) == ("0", "1999", None)
     assert (found["n"].min, found["n"].max, found["n"].distinct) == ("0", "6", 7)
-    assert (found["n"].nulls, found["t"].nulls) == (1, 0)
-    assert (found["t"].min, found["t"].max, found["t"].type) == ("x", "y", "text")
+    assert (found["n"].nulls, found["rows"].nulls) == (1, 0)
+    assert (found["rows"].min, found["rows"].max, found["rows"].type) == ("x", "y", "text")
     assert len(info.preview) == 5
 
 
