@@ -10,12 +10,12 @@ import functools
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -29,7 +29,7 @@ from interlock.actions.train import TrainedModel, train_candidates
 from interlock.actions.validate import ValidatedSnapshot, validate
 from interlock.actions.workspace import Workspace
 from interlock.adapters.audit_log import AuditLog
-from interlock.adapters.mlflow_connection import MARK_TAG, MlflowConnection
+from interlock.adapters.mlflow_connection import MARK_EXPERIMENT, MARK_TAG, MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
 from interlock.adapters.tracking import ExperimentTracker
@@ -141,6 +141,19 @@ for _name in (
     setattr(HookedStore, _name, _hooked(_name))
 
 
+class _LateConnection(MlflowConnection):
+    """A connection whose database is made when it is first asked for."""
+
+    def __init__(self, *, prepare: Callable[[], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._prepare = prepare
+
+    @property
+    def client(self) -> Any:
+        self._prepare()
+        return super().client
+
+
 @dataclass(frozen=True)
 class State:
     """Everything that a refused action must leave alone.
@@ -154,6 +167,7 @@ class State:
     mlflow: tuple[tuple[Any, ...], ...]
 
 
+_OF_THE_TEMPLATE = frozenset({"Default", MARK_EXPERIMENT})
 _TABLES = (
     *("experiments", "runs", "tags", "params", "metrics", "logged_models"),
     *("registered_models", "model_versions", "model_version_tags", "registered_model_aliases"),
@@ -208,18 +222,22 @@ class World:
     @functools.cached_property
     def connection(self) -> MlflowConnection:
         """The way to MLflow; its database appears when it is first asked for."""
-        if self.template is not None and not self.database.exists():
-            shutil.copy(self.template(), self.database)
-            with changed(self.database) as database:
-                database.execute(
-                    "update experiment_tags set value = ? where key = ?",
-                    (self.environment.value, MARK_TAG),
-                )
-        return MlflowConnection(
+        return _LateConnection(
             tracking_uri=self.tracking_uri or f"sqlite:///{self.database}",
             artifact_root=self.artifact_root or self.artifacts.as_uri(),
             environment=self.environment,
+            prepare=self._copy_template,
         )
+
+    def _copy_template(self) -> None:
+        if self.template is None or self.database.exists():
+            return
+        shutil.copy(self.template(), self.database)
+        with changed(self.database) as database:
+            database.execute(
+                "update experiment_tags set value = ? where key = ?",
+                (self.environment.value, MARK_TAG),
+            )
 
     @functools.cached_property
     def audit(self) -> AuditLog:
@@ -311,7 +329,8 @@ class World:
             with closing(sqlite3.connect(self.database)) as database:
                 for table in _TABLES:
                     query = f"select * from {table} order by 1, 2"  # noqa: S608 - fixed names
-                    rows += [(table, *row) for row in database.execute(query)]
+                    found = [(table, *row) for row in database.execute(query)]
+                    rows += [row for row in found if not _OF_THE_TEMPLATE & set(row)]
         return State(data=data, mlflow=tuple(rows))
 
     @property
@@ -344,12 +363,25 @@ def _engine() -> PolicyEngine:
 
 @dataclass(frozen=True)
 class Made:
-    """What the four steps made."""
+    """What the four steps made; asking for a step that was not run is an error of the test."""
 
-    raw: RawSnapshot
-    validated: ValidatedSnapshot
-    trained: TrainedModel
-    registration: Registration
+    steps: Mapping[str, Any]
+
+    @property
+    def raw(self) -> RawSnapshot:
+        return cast("RawSnapshot", self.steps["raw_data"])
+
+    @property
+    def validated(self) -> ValidatedSnapshot:
+        return cast("ValidatedSnapshot", self.steps["validated_data"])
+
+    @property
+    def trained(self) -> TrainedModel:
+        return cast("TrainedModel", self.steps["trained_model"])
+
+    @property
+    def registration(self) -> Registration:
+        return cast("Registration", self.steps["registered_version"])
 
 
 def after_raw(snapshot: RawSnapshot) -> Upstream:
@@ -373,18 +405,25 @@ def run_all(
     *,
     run: str = "run-1",
     workspace: Workspace | None = None,
+    upto: str = "registered_version",
 ) -> Made:
-    """All four steps in one run."""
+    """The steps of one run, up to and with an asset."""
     work = workspace or world.workspace()
-    raw = ingest(work, product, world.run(run, step="tiny/raw_data"))
-    validated = validate(work, product, world.run(run, step="tiny/validated_data"), after_raw(raw))
-    trained = train_candidates(
-        work, product, world.run(run, step="tiny/trained_model"), after_validated(validated)
-    )
-    registration = register(
-        work, product, world.run(run, step="tiny/registered_version"), after_trained(trained)
-    )
-    return Made(raw, validated, trained, registration)
+    steps: dict[str, Any] = {}
+    made = Made(steps)
+    actions: dict[str, Callable[[RunContext], Any]] = {
+        "raw_data": lambda at: ingest(work, product, at),
+        "validated_data": lambda at: validate(work, product, at, after_raw(made.raw)),
+        "trained_model": lambda at: train_candidates(
+            work, product, at, after_validated(made.validated)
+        ),
+        "registered_version": lambda at: register(work, product, at, after_trained(made.trained)),
+    }
+    for asset, action in actions.items():
+        steps[asset] = action(world.run(run, step=f"{product.name}/{asset}"))
+        if asset == upto:
+            break
+    return made
 
 
 def new_world(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.actions.workspace import Workspace
-from interlock.errors import EvidenceError
+from interlock.errors import AuditError, EvidenceError
 from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key
 from interlock.governance.policy import Action
 
@@ -64,7 +64,12 @@ def require_upstream(
         raise EvidenceError(f"{asset} was never materialized", remedy=f"materialize {asset} first")
     stream = stream_of(workspace, upstream.event_key)
     # Sees more than the chain: also versions and delete markers that came later.
-    findings = workspace.authority.audit.verify(stream).all_findings
+    try:
+        findings = workspace.authority.audit.verify(stream).all_findings
+    except AuditError as error:
+        raise EvidenceError(
+            f"{asset} {upstream.hash[:12]} is not on record: {error.message}", remedy=remedy
+        ) from error
     if findings:
         raise EvidenceError(
             f"the audit stream {stream.name} does not verify: {findings[0].text}",
