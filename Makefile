@@ -1,0 +1,57 @@
+# What people, git hooks and continuous integration call. `make setup` comes first.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+CODE := platform/interlock platform_tests scripts
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+.PHONY: setup
+setup: ## Set up .venv from nothing but Python and the package index
+	@. scripts/lib/environment.sh && prepare requirements-dev.lock
+
+.PHONY: format
+format: setup ## Put the code into its one format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: setup ## Check style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: setup ## Check types
+	@$(BIN)/mypy $(CODE)
+
+.PHONY: imports
+imports: setup ## Check that imports go one way
+	@$(BIN)/lint-imports
+
+.PHONY: unit
+unit: setup ## Run the tests that start no service
+	@$(BIN)/pytest -n 2 platform_tests/unit platform_tests/architecture
+
+.PHONY: test
+test: ## Everything: style, types, imports, all tests with coverage
+	@./scripts/test.sh
+
+.PHONY: demo
+demo: ## Run a governed pipeline on real data
+	@./scripts/demo.sh
+
+.PHONY: bench
+bench: setup ## Measure, print a table and write JSON
+	@$(BIN)/python scripts/bench/run.py
+
+.PHONY: lock
+lock: setup ## Resolve the dependencies anew into both lock files
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 pyproject.toml --group dev -c requirements.lock \
+	  -o requirements-dev.lock
