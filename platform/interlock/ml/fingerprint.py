@@ -1,7 +1,8 @@
 """The model fingerprint: what a fitted pipeline is, whatever bytes it is stored as.
 
-Equal for the same data, YAML, seed, lock file and architecture; different for any other.
-It covers
+Equal for the same data, YAML, seed, lock file and architecture; different for any other
+model. (Other data that leads to the very same model keeps it: which data it was is the data
+hash's to say.) It covers
 
 - the class and the parameters of every step, those that only steer threads excepted;
 - everything fitted: categories, medians, scales, coefficients, trees;
