@@ -74,7 +74,9 @@ class Supervisor:
         self._claim()
         try:
             end_left_behind(self.home)
-            require_free(self.ports.by_service(), setting="`interlock up`'s options")
+            require_free(
+                self.ports.by_service(), setting="`--dagster-port`, `--mlflow-port` or `--s3-port`"
+            )
             self._start_all()
             while not self.stop.wait(LOOK_SECONDS):
                 self._check()
