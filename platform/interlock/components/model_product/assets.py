@@ -52,7 +52,6 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
         "group_name": product.name,
         "owners": list(product.owners),
         "required_resource_keys": {"guard"},
-        "pool": product.name,
         "tags": {"interlock/tier": product.tier.value, "interlock/model": product.model},
     }
 
