@@ -184,6 +184,13 @@ class World:
         clock: The time.
         environment: What the buckets and MLflow were created for.
         reports: What actions said they were doing.
+        floors: Platform-wide limits of metrics.
+        on_report: Called with every report and every progress.
+        template: Gives MLflow's database to start with.
+        data_bucket: Where snapshots are.
+        audit_bucket: Where the trail is.
+        artifact_root: Where MLflow keeps files; None for a folder of this world.
+        tracking_uri: MLflow's address; None for a database of this world.
     """
 
     folder: Path
@@ -305,15 +312,19 @@ class World:
     def run(self, name: str = "run-1", *, step: str = "step") -> RunContext:
         """The context of an action in a run of the tiny product."""
 
-        def report(message: str) -> None:
-            self.reports.append(message)
+        def progress(message: str) -> None:
             if self.on_report is not None:
                 self.on_report(message)
+
+        def report(message: str) -> None:
+            self.reports.append(message)
+            progress(message)
 
         return RunContext(
             stream=Stream(name=f"tiny-{name}", opened=date(2040, 1, 2)),
             ref=RunRef(dagster_run=name, step=step),
             report=report,
+            progress=progress,
         )
 
     def state(self) -> State:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.actions.workspace import Workspace
-from interlock.errors import AuditError, EvidenceError
+from interlock.errors import AuditError, EvidenceError, ObjectMissing
 from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key
 from interlock.governance.policy import Action
 
@@ -177,10 +177,15 @@ def fetch_verified(workspace: Workspace, *, key: str, sha256: str, path: Path, a
         asset: The upstream asset, for the message.
 
     Raises:
-        EvidenceError: The bytes are others.
-        ObjectMissing: It is gone.
+        EvidenceError: It is gone, or the bytes are others.
     """
-    workspace.store.download(workspace.data_bucket, key, path)
+    try:
+        workspace.store.download(workspace.data_bucket, key, path)
+    except ObjectMissing as error:
+        raise EvidenceError(
+            f"{key} is gone from the data bucket, the audit trail recorded it",
+            remedy=f"restore the object, or materialize {asset} again",
+        ) from error
     found = file_sha256(path)
     if found != sha256:
         raise EvidenceError(

@@ -6,9 +6,7 @@ Reading is in ``adapters.sources`` and ``adapters.tables``; where snapshots live
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from interlock.actions.authority import RunContext
 from interlock.actions.snapshots import source_key, store_once, table_key
@@ -62,12 +60,12 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
     with workspace.authority.govern(Action.DATA_INGEST, resource, run) as governed:
         with (
             workspace.lease(product.name, run.stream.name),
-            tempfile.TemporaryDirectory(dir=workspace.scratch) as folder,
+            workspace.scratch_folder() as scratch,
         ):
             run.report("reading the source")
             spooled = spool(
                 product.source,
-                directory=Path(folder),
+                directory=scratch,
                 root=workspace.root,
                 store=workspace.store,
                 secret=workspace.secret,
@@ -77,7 +75,7 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
             table = to_table(
                 spooled,
                 product.source,
-                Path(folder) / "table.parquet",
+                scratch / "table.parquet",
                 progress=lambda rows: run.progress(f"{rows:,} rows"),
             )
             run.report("storing the snapshot")

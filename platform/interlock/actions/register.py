@@ -7,10 +7,8 @@ audit event of the registration is the authority, and ``deploy_check`` reads bot
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from interlock.actions.authority import RunContext
@@ -146,8 +144,8 @@ def require_digest(workspace: Workspace, uri: str, digest: str) -> None:
         EvidenceError: The files' digest is another.
         RegistryError: The files cannot be read.
     """
-    with tempfile.TemporaryDirectory(dir=workspace.scratch) as folder:
-        found = digest_of(workspace.registry.download(uri, Path(folder)))
+    with workspace.scratch_folder() as scratch:
+        found = digest_of(workspace.registry.download(uri, scratch))
     if found != digest:
         raise EvidenceError(
             f"the files of {uri} have digest {found[:12]}…, the audit trail recorded "

@@ -6,7 +6,6 @@ The MLflow run opens only after authorisation and ends in every case. Numerics a
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +116,8 @@ def train_candidates(
         data_hash = require_text(validated, "data_hash", "validated_data")
         with (
             workspace.lease(product.name, run.stream.name),
-            tempfile.TemporaryDirectory(dir=workspace.scratch) as folder,
+            workspace.scratch_folder() as scratch,
         ):
-            scratch = Path(folder)
             run.report("fetching the validated snapshot")
             table = _read_snapshot(workspace, product, validated, scratch)
             tags = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +95,8 @@ def validate(
         table_hash = require_text(raw, "table_hash", "raw_data")
         with (
             workspace.lease(product.name, run.stream.name),
-            tempfile.TemporaryDirectory(dir=workspace.scratch) as folder,
+            workspace.scratch_folder() as scratch,
         ):
-            scratch = Path(folder)
             run.report("fetching the raw snapshot")
             fetch_verified(
                 workspace,

@@ -6,7 +6,9 @@ simulators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from interlock.adapters.lease import Lease
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
 from interlock.adapters.tracking import ExperimentTracker
+from interlock.errors import DataError
 from interlock.governance.principal import Principal
 
 LEASE_TTL = timedelta(seconds=60)  # how long a killed run blocks its product at most
@@ -50,6 +53,22 @@ class Workspace:
     jobs: int
     clock: Callable[[], datetime]
     secret: Callable[[str], str]
+
+    @contextlib.contextmanager
+    def scratch_folder(self) -> Iterator[Path]:
+        """A folder for the files of one action, gone at its end.
+
+        Raises:
+            DataError: The disk refuses, e.g. because it is full.
+        """
+        try:
+            with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+                yield Path(folder)
+        except OSError as error:
+            raise DataError(
+                f"the disk of {self.scratch} refuses: {error.strerror or error}",
+                remedy="make room there, or set TMPDIR to a folder on another disk",
+            ) from error
 
     def acting_as(self, principal: Principal) -> Workspace:
         """The same world for another principal."""

@@ -6,6 +6,7 @@ Shared by ``tracking`` (runs) and ``model_registry`` (versions), used by nothing
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ MARK_EXPERIMENT = "interlock"
 MARK_TAG = "interlock.environment"
 _HTTP_RETRIES = "2"  # of MLflow's client; its default of 7 waits for more than two minutes
 _HTTP_TIMEOUT = "20"  # seconds
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNAVAILABLE = (
     "failed with exception",
     "Connection refused",
@@ -101,7 +103,12 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, BotoCoreError, ClientError, OSError) as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = _first_line(error)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise RegistryUnavailable(
+                f"MLflow could not {what}: {text}",
+                remedy="make room on that disk and materialize again",
+            ) from error
         gone = not isinstance(error, MlflowException) or any(
             sign in str(error) for sign in _UNAVAILABLE
         )
@@ -114,6 +121,13 @@ def translated(what: str) -> Iterator[None]:
         raise RegistryError(
             f"MLflow refused to {what}: {text}", remedy="check the name and MLflow's own log"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says first, without SQLAlchemy's remarks about its own session."""
+    lines = (line.strip() for line in str(error).splitlines())
+    said = (line for line in lines if line and not line.startswith("(raised as a result of"))
+    return next(said, type(error).__name__)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.adapters.mlflow_connection import MlflowConnection, quiet, translated
+from interlock.errors import RegistryError
 
 _REQUIREMENTS = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn", "scipy")
 _XGBOOST = ("xgboost-cpu", "xgboost")  # by platform, see pyproject.toml
@@ -168,18 +169,17 @@ class ExperimentTracker:
             active = mlflow.start_run(
                 experiment_id=experiment, run_name=name, tags=dict(tags), log_system_metrics=False
             )
-        status = "FINISHED"
         try:
             yield TrackedRun(self._connection.client, experiment, active.info.run_id)
-        except Exception:
-            status = "FAILED"
+        except BaseException as error:
+            try:
+                with translated("end the run"):
+                    mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+            except RegistryError as second:
+                error.add_note(f"the MLflow run {active.info.run_id} stays open: {second}")
             raise
-        except BaseException:
-            status = "KILLED"
-            raise
-        finally:
-            with translated("end the run"):
-                mlflow.end_run(status)
+        with translated("end the run"):
+            mlflow.end_run("FINISHED")
 
     def end_abandoned_runs(self, product: str, dagster_run: str) -> tuple[str, ...]:
         """End runs that a killed process left open, as KILLED.

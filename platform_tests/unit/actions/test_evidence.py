@@ -20,7 +20,7 @@ from interlock.actions.evidence import (
 )
 from interlock.actions.ingest import ingest
 from interlock.actions.snapshots import store_once
-from interlock.errors import EvidenceError, ObjectMissing, StoreUnavailable
+from interlock.errors import EvidenceError, StoreUnavailable
 from interlock.governance.audit import AuditEvent, Stream, decode, event_key
 from interlock.governance.policy import Action
 from interlock.governance.principal import Environment
@@ -216,7 +216,7 @@ def test_altered_snapshot_is_refused_and_the_remedy_works(world: World) -> None:
 
 
 def test_deleted_snapshot_is_refused(world: World) -> None:
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(EvidenceError, match="gone is gone from the data bucket"):
         fetch_verified(
             world.workspace(), key="gone", sha256="0", path=world.folder / "x", asset="raw_data"
         )
