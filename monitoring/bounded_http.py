@@ -1,0 +1,132 @@
+"""Requests that end: in time, and within a number of bytes, whatever the other side does.
+
+A socket's own timeout counts anew with every byte; a server that sends one byte a second is
+never late by it. So a watchdog closes the connection when the time for the whole answer is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from interlock.errors import MonitoringError
+
+MAX_BYTES: Final = 16 << 20  # of one answer; that of 100 products to the asset query takes 2 MB
+
+
+def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
+    """The body of an answer with status 200; redirects are not followed.
+
+    Args:
+        url: ``http://`` or ``https://``.
+        timeout: For the whole answer, seconds.
+        json_body: What to post; None asks with GET.
+
+    Returns:
+        The body.
+
+    Raises:
+        MonitoringError: No answer in time, another status, or more than ``MAX_BYTES``.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    if parts.hostname is None:
+        raise _unusable(url, "no address")
+    connection = kind(parts.hostname, parts.port, timeout=timeout)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        with _closed_after(connection, timeout) as is_late:
+            try:
+                if json_body is None:
+                    connection.request("GET", target)
+                else:
+                    headers = {"Content-Type": "application/json"}
+                    connection.request("POST", target, json.dumps(json_body).encode(), headers)
+                response = connection.getresponse()
+                body = response.read(MAX_BYTES + 1)
+            except (OSError, http.client.HTTPException) as error:
+                found = f"no answer within {timeout:g} s" if is_late() else _text(error)
+                raise _unusable(url, found) from error
+        if is_late():
+            raise _unusable(url, f"no whole answer within {timeout:g} s")
+        if response.status != http.client.OK:
+            raise _unusable(url, f"status {response.status}")
+        if len(body) > MAX_BYTES:
+            raise _unusable(url, f"more than {MAX_BYTES} bytes")
+        return body
+    finally:
+        connection.close()
+
+
+def fetch_json(url: str, *, timeout: float, json_body: object = None) -> object:
+    """The value of a JSON answer; as ``fetch``.
+
+    Raises:
+        MonitoringError: Also when the answer is no JSON.
+    """
+    body = fetch(url, timeout=timeout, json_body=json_body)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(url, f"no JSON but {body[:60]!r}") from error
+
+
+def seconds_to_answer(url: str, *, timeout: float) -> float | None:
+    """How long an address takes to answer with status 200; None when it does not in time."""
+    started = time.monotonic()
+    try:
+        fetch(url, timeout=timeout)
+    except MonitoringError:
+        return None
+    return time.monotonic() - started
+
+
+def accepts_connections(host: str, port: int, *, timeout: float) -> bool:
+    """Whether somebody listens on a TCP port."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _closed_after(
+    connection: http.client.HTTPConnection, seconds: float
+) -> Iterator[Callable[[], bool]]:
+    """Closes a connection under its reader after a time; yields whether that has happened."""
+    late = threading.Event()
+
+    def close() -> None:
+        late.set()
+        if connection.sock is not None:
+            with contextlib.suppress(OSError):  # the other side was faster
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    watchdog = threading.Timer(seconds, close)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield late.is_set
+    finally:
+        watchdog.cancel()
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _unusable(url: str, found: str) -> MonitoringError:
+    parts = urlsplit(url)
+    where = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+    return MonitoringError(
+        f"{where} gave {found}, expected an answer with status 200",
+        remedy="see whether that service runs, and its log",
+    )

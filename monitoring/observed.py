@@ -1,0 +1,89 @@
+"""What the drift monitor knows, as values: one per part that is read on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitoring.drift_check import Comparison
+from monitoring.trail_state import ProductState, RegisteredVersion
+
+
+@dataclass(frozen=True)
+class TrailView:
+    """The audit trail.
+
+    Attributes:
+        products: What it says of each product.
+        events: Events by action and outcome.
+        events_by_role: Events by role and outcome.
+        newest: Time of the newest event, Unix time; None when there is none.
+        streams: How many there are.
+        missing: Places whose event is gone.
+        baseline_found: Whether a product has the chosen baseline; None when none is chosen.
+    """
+
+    products: Mapping[str, ProductState]
+    events: Mapping[tuple[str, str], int]
+    events_by_role: Mapping[tuple[str, str], int]
+    newest: float | None
+    streams: int
+    missing: int
+    baseline_found: bool | None
+
+
+@dataclass(frozen=True)
+class AliasedVersion:
+    """The version that an alias points at.
+
+    Attributes:
+        version: Its number, text.
+        source: Where its files are, ``models:/m-...``.
+        registration: As the trail recorded it; None when it did not.
+    """
+
+    version: str
+    source: str
+    registration: RegisteredVersion | None
+
+
+@dataclass(frozen=True)
+class DriftView:
+    """A product's data against its baseline.
+
+    Attributes:
+        hash_changed: Whether the newest source is another than the baseline's; None when
+            there is nothing to compare.
+        measured: Whether the distances could be measured; None when there is nothing to
+            measure.
+        comparison: The distances; None when they could not be measured now.
+        checked: When they last could, Unix time; None when never.
+    """
+
+    hash_changed: bool | None
+    measured: bool | None
+    comparison: Comparison | None
+    checked: float | None
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """What verifying the whole trail found; ``time`` is Unix time."""
+
+    intact: bool
+    findings: int
+    unfinished: int
+    time: float
+
+
+@dataclass(frozen=True)
+class LocalView:
+    """What is on this machine's disks.
+
+    Attributes:
+        spooled: Audit records that wait; None when nothing keeps a spool here.
+        disks: Folder's name to free and total bytes of the disk under it.
+    """
+
+    spooled: int | None
+    disks: Mapping[str, tuple[int, int]]

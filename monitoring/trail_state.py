@@ -1,0 +1,241 @@
+"""What the audit trail says about products, models and acts: events in, values out.
+
+Pure. Events are read in ``interlock.adapters.audit_tail``; they were not verified there, and
+what is made of them here are figures to look at, never a ground to act on. Evidence of another
+shape than expected is passed over: the trail outlives the vocabulary of the day.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from interlock.adapters.audit_tail import AuditRecord, Outcome, TailEvent
+
+INGEST, VALIDATE, TRAIN, REGISTER = "data:ingest", "data:validate", "model:train", "model:register"
+OTHER: Final = "other"
+# What is counted by name; anything else that was written into a record counts as ``other``.
+ACTIONS: Final = (
+    *(INGEST, VALIDATE, TRAIN, REGISTER, "model:approve", "model:reject", "model:promote"),
+    *("model:rollback", "model:serve", "audit:read", "audit:export", "platform:administer"),
+    "platform:enter",
+)
+ROLES: Final = (
+    *("viewer", "data_scientist", "ml_engineer", "approver", "auditor", "platform_admin"),
+    "scheduler",
+)
+OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
+_PRODUCT: Final = "product/"
+
+
+@dataclass(frozen=True)
+class RawSnapshot:
+    """A snapshot of a source; ``time`` is Unix time, unknown numbers are None."""
+
+    hash: str
+    rows: float | None
+    columns: float | None
+    time: float
+
+
+@dataclass(frozen=True)
+class ValidatedSnapshot:
+    """Rows that kept the contract.
+
+    Attributes:
+        hash: SHA-256 of the accepted rows' Parquet file.
+        raw_hash: SHA-256 of the source that they are from.
+        key: Where the accepted rows are, in the data bucket.
+        rows: How many.
+        quarantined: How many did not keep it.
+        quality: Data quality score, 0 to 1.
+        blocking_failed: Blocking rules that did not hold.
+    """
+
+    hash: str
+    raw_hash: str
+    key: str
+    rows: float | None
+    quarantined: float | None
+    quality: float | None
+    blocking_failed: int | None
+
+
+@dataclass(frozen=True)
+class GateLimit:
+    """A gate's limit at a registration, and whether the version stayed within it."""
+
+    metric: str
+    direction: str
+    limit: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A registration.
+
+    Attributes:
+        model: Registered model.
+        version: Its number, text.
+        data_hash: The validated snapshot that it learned from.
+        metrics: Of the holdout.
+        gates: As they were then.
+        time: Unix time.
+    """
+
+    model: str
+    version: str
+    data_hash: str
+    metrics: Mapping[str, float]
+    gates: tuple[GateLimit, ...]
+    time: float
+
+
+@dataclass
+class ProductState:
+    """What the trail says about one product.
+
+    Attributes:
+        raw: The newest raw snapshot.
+        validated: The newest validated one.
+        snapshots: All validated ones by hash.
+        raw_hashes: All raw ones' hashes.
+        model: Its registered model.
+        versions: Registrations by version.
+        newest_version: The newest of them.
+        gates_failed: Metric to how many registrations its gate failed.
+    """
+
+    raw: RawSnapshot | None = None
+    validated: ValidatedSnapshot | None = None
+    snapshots: dict[str, ValidatedSnapshot] = field(default_factory=dict)
+    raw_hashes: set[str] = field(default_factory=set)
+    model: str | None = None
+    versions: dict[str, RegisteredVersion] = field(default_factory=dict)
+    newest_version: RegisteredVersion | None = None
+    gates_failed: Counter[str] = field(default_factory=Counter)
+
+
+class TrailState:
+    """The trail so far. For one thread."""
+
+    def __init__(self) -> None:
+        self.products: dict[str, ProductState] = {}
+        self.events: Counter[tuple[str, str]] = Counter()
+        """By action and outcome."""
+        self.events_by_role: Counter[tuple[str, str]] = Counter()
+        """By role and outcome."""
+        self.newest: float | None = None
+        """Time of the newest event, Unix time."""
+        self._trained_for: dict[str, str] = {}
+        """Event of a training to its product."""
+
+    def add(self, events: Iterable[TailEvent]) -> None:
+        """Takes further events, in any order; time decides what is newest."""
+        ordered = sorted(events, key=lambda found: found.event.record.time)
+        for each in ordered:
+            self._count(each.event.record)
+        done = [each for each in ordered if each.event.record.outcome is Outcome.SUCCEEDED]
+        for each in done:
+            if each.event.record.action == TRAIN:
+                self._trained_for[each.key] = each.event.record.resource.removeprefix(_PRODUCT)
+        for each in done:
+            self._take(each.event.record)
+
+    def _count(self, record: AuditRecord) -> None:
+        action = record.action if record.action in ACTIONS else OTHER
+        role = record.principal.role if record.principal.role in ROLES else OTHER
+        self.events[action, record.outcome.value] += 1
+        self.events_by_role[role, record.outcome.value] += 1
+        self.newest = max(self.newest or 0.0, record.time.timestamp())
+
+    def _take(self, record: AuditRecord) -> None:
+        if record.action == REGISTER:
+            owner = self._trained_for.get(_text(record.evidence, "upstream_event"))
+            if owner is not None:
+                _take_version(self._product(owner), record)
+        elif record.resource.startswith(_PRODUCT):
+            product = self._product(record.resource.removeprefix(_PRODUCT))
+            if record.action == INGEST:
+                _take_raw(product, record)
+            elif record.action == VALIDATE:
+                _take_validated(product, record)
+
+    def _product(self, name: str) -> ProductState:
+        return self.products.setdefault(name, ProductState())
+
+
+def _take_raw(product: ProductState, record: AuditRecord) -> None:
+    evidence = record.evidence
+    product.raw = RawSnapshot(
+        hash=_text(evidence, "data_hash"),
+        rows=_number(evidence.get("rows")),
+        columns=_number(evidence.get("columns")),
+        time=record.time.timestamp(),
+    )
+    product.raw_hashes.add(product.raw.hash)
+
+
+def _take_validated(product: ProductState, record: AuditRecord) -> None:
+    evidence = record.evidence
+    checks = evidence.get("blocking_checks")
+    product.validated = ValidatedSnapshot(
+        hash=_text(evidence, "data_hash"),
+        raw_hash=_text(evidence, "raw_hash"),
+        key=_text(evidence, "accepted_key"),
+        rows=_number(evidence.get("rows")),
+        quarantined=_number(evidence.get("quarantined")),
+        quality=_number(evidence.get("data_quality_score")),
+        blocking_failed=(
+            sum(passed is not True for passed in checks.values())
+            if isinstance(checks, Mapping)
+            else None
+        ),
+    )
+    product.snapshots[product.validated.hash] = product.validated
+
+
+def _take_version(product: ProductState, record: AuditRecord) -> None:
+    evidence = record.evidence
+    metrics = evidence.get("metrics")
+    found = metrics if isinstance(metrics, Mapping) else {}
+    numbers = {str(name): _number(value) for name, value in found.items()}
+    version = RegisteredVersion(
+        model=_text(evidence, "model"),
+        version=_text(evidence, "version"),
+        data_hash=_text(evidence, "data_hash"),
+        metrics={name: value for name, value in numbers.items() if value is not None},
+        gates=tuple(_gates(evidence.get("gates"))),
+        time=record.time.timestamp(),
+    )
+    product.model = version.model
+    product.versions[version.version] = version
+    product.newest_version = version
+    product.gates_failed.update({gate.metric: int(not gate.passed) for gate in version.gates})
+
+
+def _gates(found: object) -> Iterable[GateLimit]:
+    for gate in found if isinstance(found, list | tuple) else ():
+        limit = _number(gate.get("limit")) if isinstance(gate, Mapping) else None
+        if limit is not None:
+            yield GateLimit(
+                metric=_text(gate, "metric"),
+                direction=_text(gate, "direction"),
+                limit=limit,
+                passed=gate.get("passed") is True,
+            )
+
+
+def _text(evidence: Mapping[str, Any], name: str) -> str:
+    value = evidence.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
