@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from interlock import settings as module
 from interlock.errors import ConfigurationError
 from interlock.governance.principal import Environment, IdentitySource, Role
-from interlock.settings import REPOSITORY, VARIABLES, Settings, principal, scheduler_principal
+from interlock.settings import REPOSITORY, Settings, principal, scheduler_principal
+from interlock.variables import VARIABLES
 
 EXAMPLE = re.compile(r"^#(?P<name>[A-Z0-9_]+)=(?P<default>.*)$")
 
