@@ -111,11 +111,11 @@ def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pa
 
 
 @pytest.fixture
-def world(tmp_path: Path, mlflow_template: Callable[[], Path], clock: FakeClock) -> World:
+def world(tmp_path: Path, mlflow_template: Callable[[], Path]) -> World:
     """An empty dev world of the tiny product."""
     from product_fixtures import new_world
 
-    return new_world(tmp_path / "world", mlflow_template, clock)
+    return new_world(tmp_path / "world", mlflow_template)
 
 
 @pytest.fixture(scope="session")
@@ -124,18 +124,16 @@ def _made_once(
 ) -> tuple[World, Made]:
     from product_fixtures import new_world, run_all, tiny_product
 
-    world = new_world(
-        tmp_path_factory.mktemp("made") / "world", mlflow_template, FakeClock(TEST_TIME)
-    )
+    world = new_world(tmp_path_factory.mktemp("made") / "world", mlflow_template)
     return world, run_all(world, tiny_product())
 
 
 @pytest.fixture
-def made(tmp_path: Path, _made_once: tuple[World, Made], clock: FakeClock) -> tuple[World, Made]:
+def made(tmp_path: Path, _made_once: tuple[World, Made]) -> tuple[World, Made]:
     """A dev world in which the tiny product was materialized, in ``run-1``; a copy of its own."""
     from product_fixtures import moved_world
 
-    return moved_world(_made_once[0], tmp_path / "made", clock), _made_once[1]
+    return moved_world(_made_once[0], tmp_path / "made"), _made_once[1]
 
 
 @pytest.fixture

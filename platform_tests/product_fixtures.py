@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +42,7 @@ from interlock.product import COMPONENT_TYPE, ModelProduct
 DATA, AUDIT = "data", "audit"
 PREFIX = "governance/audit/"
 ROWS = 240
+OPENED = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 STEPS = ("data:ingest", "data:validate", "model:train", "model:register")
 
 HEADER = "age,income,region,outcome"
@@ -108,6 +109,14 @@ def write_defs(folder: Path, **changes: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump({"type": COMPONENT_TYPE, "attributes": content}))
     return path
+
+
+class TickingClock(FakeClock):
+    """A clock that moves on a little whenever somebody looks, so that records have an order."""
+
+    def __call__(self) -> datetime:
+        self.advance(milliseconds=1)
+        return self.now
 
 
 class HookedStore(MemoryObjectStore):
@@ -321,7 +330,7 @@ class World:
             progress(message)
 
         return RunContext(
-            stream=Stream(name=f"tiny-{name}", opened=date(2040, 1, 2)),
+            stream=Stream(name=f"tiny-{name}", opened=OPENED.date()),
             ref=RunRef(dagster_run=name, step=step),
             report=report,
             progress=progress,
@@ -440,7 +449,6 @@ def run_all(
 def new_world(
     folder: Path,
     template: Callable[[], Path],
-    clock: FakeClock,
     environment: Environment = Environment.DEV,
 ) -> World:
     """An empty world with the usual source.
@@ -448,9 +456,9 @@ def new_world(
     Args:
         folder: For everything on disk.
         template: A database of MLflow to copy; asked when MLflow is first used.
-        clock: The time.
         environment: What it is marked for.
     """
+    clock = TickingClock(OPENED)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(
         folder=folder,
@@ -465,8 +473,9 @@ def new_world(
     return world
 
 
-def moved_world(world: World, folder: Path, clock: FakeClock) -> World:
+def moved_world(world: World, folder: Path) -> World:
     """A copy of a world, which can be changed without changing the first."""
+    clock = TickingClock(world.clock.now)
     shutil.copytree(world.folder, folder)
     copy = World(
         folder=folder, store=HookedStore(clock=clock), clock=clock, environment=world.environment
