@@ -60,6 +60,8 @@ def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
             raise _unusable(url, f"status {response.status}")
         if len(body) > MAX_BYTES:
             raise _unusable(url, f"more than {MAX_BYTES} bytes")
+        if response.length:  # still to come, by its own word
+            raise _unusable(url, f"{response.length} bytes too few")
         return body
     finally:
         connection.close()

@@ -273,7 +273,7 @@ def service_address(text: str) -> tuple[str, tuple[str, int]]:
     host, _, port = address.rpartition(":")
     if not name or not host or not port.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=HOST:PORT")
-    return name, (host, int(port))
+    return name, (host.strip("[]"), int(port))
 
 
 def parser() -> argparse.ArgumentParser:

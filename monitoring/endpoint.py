@@ -27,6 +27,7 @@ from monitoring.sections import Loop, Section, run_until
 
 RUNBOOKS: Final = Path(__file__).parent / "runbooks"
 CLIENT_SECONDS: Final = 10  # a client that says nothing for so long is cut off
+STOP_SECONDS: Final = 0.1  # between two looks at whether to stop
 
 _RUNBOOK = re.compile(r"/runbooks/([A-Za-z]{1,64})(?:\.md)?")
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
@@ -92,7 +93,7 @@ def served(collector: Collector, *, host: str, port: int) -> Iterator[int]:
         raise PortTaken(
             port, service="metrics", remedy="stop what listens there, or give another --port"
         ) from error
-    thread = threading.Thread(target=server.serve_forever, daemon=True, name="metrics")
+    thread = threading.Thread(target=server.serve_forever, args=(STOP_SECONDS,), daemon=True)
     thread.start()
     try:
         yield server.server_port
