@@ -7,12 +7,12 @@ business of those who administer the platform, and refused while the run works.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from interlock.actions.authority import RunContext
 from interlock.actions.workspace import Workspace
-from interlock.errors import AuditError, EvidenceError, ProductBusy
+from interlock.errors import AuditError, EvidenceError, ProductBusy, RegistryError
 from interlock.governance.audit import (
     AuditEvent,
     AuditRecord,
@@ -36,11 +36,13 @@ class ClosedStream:
     Attributes:
         events: The records of the end, as stored.
         mlflow_runs: MLflow runs that were open and are not any more.
+        mlflow_left_open: Why MLflow could not be asked; empty when it could.
         dagster_runs: Dagster runs that the actions belonged to.
     """
 
     events: tuple[StoredEvent, ...]
     mlflow_runs: tuple[str, ...]
+    mlflow_left_open: str
     dagster_runs: tuple[str, ...]
 
 
@@ -95,11 +97,15 @@ def close_stream(
             workspace.authority.audit.append(stream, _end(workspace, event, run, reason))
             for event in reversed(started)
         )
-        ended = tuple(
-            mlflow_run for event in started for mlflow_run in _end_mlflow_runs(workspace, event)
-        )
-        governed.evidence |= {"events": [event.key for event in events], "mlflow_runs": ended}
-    return ClosedStream(events=events, mlflow_runs=ended, dagster_runs=runs)
+        ended, left_open = _end_mlflow_runs(workspace, started)
+        governed.evidence |= {
+            "events": [event.key for event in events],
+            "mlflow_runs": list(ended),
+            "mlflow_left_open": left_open,
+        }
+    return ClosedStream(
+        events=events, mlflow_runs=ended, mlflow_left_open=left_open, dagster_runs=runs
+    )
 
 
 def _open_events(workspace: Workspace, stream: Stream) -> list[AuditEvent]:
@@ -140,9 +146,21 @@ def _end(workspace: Workspace, event: AuditEvent, run: RunContext, reason: str) 
     )
 
 
-def _end_mlflow_runs(workspace: Workspace, event: AuditEvent) -> tuple[str, ...]:
-    record = event.record
-    if record.action != Action.MODEL_TRAIN or record.run is None or not record.run.dagster_run:
-        return ()
-    product = record.resource.partition("/")[2]
-    return workspace.tracker.end_abandoned_runs(product, record.run.dagster_run)
+def _end_mlflow_runs(
+    workspace: Workspace, started: Sequence[AuditEvent]
+) -> tuple[tuple[str, ...], str]:
+    """The MLflow runs ended now; and why none could be, where MLflow does not answer.
+
+    A trail is closed with or without MLflow: its runs are a view, the trail is the record.
+    """
+    ended: list[str] = []
+    for event in started:
+        record = event.record
+        if record.action != Action.MODEL_TRAIN or record.run is None or not record.run.dagster_run:
+            continue
+        product = record.resource.partition("/")[2]
+        try:
+            ended += workspace.tracker.end_abandoned_runs(product, record.run.dagster_run)
+        except RegistryError as error:
+            return tuple(ended), str(error)
+    return tuple(ended), ""

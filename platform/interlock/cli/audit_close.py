@@ -52,6 +52,7 @@ def command(terminal: Terminal, stream: str, reason: str) -> Result:
         "stream": closed_stream.name,
         "closed": ended,
         "mlflow_runs": closed.mlflow_runs,
+        "mlflow_left_open": closed.mlflow_left_open,
         "dagster_runs": closed.dagster_runs,
     }
     shown = view.table(
@@ -59,4 +60,6 @@ def command(terminal: Terminal, stream: str, reason: str) -> Result:
         [(each["action"], each["resource"], each["key"].rpartition("/")[2]) for each in ended],
     )
     steps = [(call("audit", "verify"), "the trail has no open end there any more")]
-    return Result(document, view=[shown, view.heading("Next"), view.commands(steps)])
+    left = closed.mlflow_left_open
+    notes = [f"MLflow's own runs may still be open: {left}"] if left else []
+    return Result(document, view=[shown, view.heading("Next"), view.commands(steps)], notes=notes)

@@ -137,4 +137,4 @@ def _unfinished(each: Document) -> Iterator[RenderableType]:
     gone = "its run is over" if each["run"] == RunState.ENDED else "no running process is known"
     yield Text("Unfinished: ", style="bold red") + Text(f"{what}; {gone}")
     close = call("audit", "close", each["stream"], "--reason", "…", RUN_ROLE="platform_admin")
-    yield Text(f"  when it is certain that nothing works on it: {close}", style="dim")
+    yield view.commands([(close, "when it is certain that nothing works on it:")])

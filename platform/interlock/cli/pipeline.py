@@ -22,10 +22,10 @@ from interlock.actions.workspace import Workspace
 from interlock.assembly import open_tokens, open_workspace
 from interlock.cli.progress import PREPARE, Watcher
 from interlock.cli.run_document import PipelineRun
-from interlock.cli.run_state import known_to_live
+from interlock.cli.run_state import dagster_instance, known_to_live
 from interlock.cli.trail import RunAudit, read_audit
 from interlock.definitions import build_defs
-from interlock.errors import ConfigurationError, EvidenceError, InterlockError
+from interlock.errors import EvidenceError, InterlockError
 from interlock.governance.audit import Stream
 from interlock.guard import Guard
 from interlock.local.home import Home
@@ -74,6 +74,11 @@ class ObservedGuard(Guard):
             if isinstance(failure.__cause__, InterlockError):
                 self.error = failure.__cause__
             raise
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            self.error = InterlockError(
+                f"the run was interrupted in {name}", remedy="run it again; it begins anew"
+            )
+            raise
         finally:
             self.seconds[name] = time.monotonic() - began
             self._watcher.ended(name, well=well)
@@ -101,9 +106,14 @@ def run_pipeline(settings: Settings, product: ModelProduct, watcher: Watcher) ->
     job = build_defs(guard=guard).resolve_job_def(f"{product.name}_pipeline")
     run_id = str(uuid.uuid4())
     watcher.ended(PREPARE, well=True)
-    gc.freeze()  # what was imported; see `app.main`
-    gc.enable()
-    with _instance() as instance, known_to_live(Home(settings.home), run_id), _dagster_quiet():
+    if not gc.isenabled():  # see `app.main`
+        gc.freeze()
+        gc.enable()
+    with (
+        dagster_instance() as instance,
+        known_to_live(Home(settings.home), run_id),
+        _dagster_quiet(),
+    ):
         result = job.execute_in_process(
             instance=instance, run_id=run_id, run_config=dict(QUIET), raise_on_error=False
         )
@@ -157,22 +167,6 @@ def _audit_of(guard: ObservedGuard, stream: Stream) -> RunAudit:
         return read_audit(guard.workspace.authority.audit, stream)
     except InterlockError as error:  # the workspace itself could not be opened
         return RunAudit(stream, error=error)
-
-
-@contextlib.contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
-    from dagster._core.errors import DagsterHomeNotSetError
-
-    try:
-        instance = dg.DagsterInstance.get()
-    except DagsterHomeNotSetError as error:
-        raise ConfigurationError(
-            "DAGSTER_HOME is unset, expected the folder of Dagster's configuration",
-            remedy="set it as for Dagster's web server, or unset AWS_ENDPOINT_URL_S3 and "
-            "MLFLOW_TRACKING_URI to use the embedded services",
-        ) from error
-    with instance:
-        yield instance
 
 
 @contextlib.contextmanager

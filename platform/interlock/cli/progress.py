@@ -25,6 +25,7 @@ PREPARE = "prepare"
 STEPS = ("raw_data", "validated_data", "trained_model", "registered_version")
 REDRAWS_PER_SECOND = 8
 BAR_CELLS = 24
+STEP_CELLS, SECONDS_CELLS = 18, 8
 
 _FITS = re.compile(r"(?P<candidate>\w+): search (?P<done>\d+)/(?P<total>\d+)")
 
@@ -133,16 +134,18 @@ class LiveProgress:
 
     def __rich__(self) -> RenderableType:
         """The display as it is now."""
-        steps = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        for width in (2, 18, 8):
-            steps.add_column(width=width, justify="right" if width == 8 else "left")  # noqa: PLR2004
-        steps.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        below: list[RenderableType] = []
+        lines: list[RenderableType] = []
         for step in list(self._steps.values()):
-            steps.add_row(*self._row(step))
+            line = Table.grid(padding=(0, 2, 0, 0), expand=True)
+            line.add_column(width=1)
+            line.add_column(width=STEP_CELLS)
+            line.add_column(width=SECONDS_CELLS, justify="right")
+            line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+            line.add_row(*self._row(step))
+            lines.append(line)
             if step.seconds is None and step.fits:
-                below.append(_bars(step))
-        return Group(steps, *below)
+                lines.append(_bars(step))
+        return Group(*lines)
 
     def _row(self, step: Step) -> tuple[RenderableType, ...]:
         if step.began is None:

@@ -11,10 +11,22 @@ import contextlib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from interlock.errors import ConfigurationError
 from interlock.local.home import Home
 from interlock.local.locks import FileLock, is_held
-from interlock.settings import Settings
+from interlock.settings import Settings, process_environment
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+NOT_CAPTURED: Any = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
 
 
 class RunState(StrEnum):
@@ -48,6 +60,30 @@ def known_to_live(home: Home, run_id: str) -> Iterator[None]:
         lock.release()
 
 
+@contextlib.contextmanager
+def dagster_instance() -> Iterator[DagsterInstance]:
+    """Dagster's records, for a command that works in its own process.
+
+    Without Dagster's capturing of standard output and error: it points both streams of the
+    whole process elsewhere, so that no progress could be shown, and costs four processes.
+
+    Raises:
+        ConfigurationError: There is no place for the records.
+    """
+    from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
+
+    folder = process_environment().get("DAGSTER_HOME", "").strip()
+    if not folder or not Path(folder).is_dir():
+        raise ConfigurationError(
+            f"DAGSTER_HOME is {folder or 'unset'}, expected the folder of Dagster's configuration",
+            remedy="set it as for Dagster's web server, or unset AWS_ENDPOINT_URL_S3 and "
+            "MLFLOW_TRACKING_URI to use the embedded services",
+        )
+    with DagsterInstance.from_ref(InstanceRef.from_dir(folder, overrides=NOT_CAPTURED)) as instance:
+        yield instance
+
+
 def state_of(settings: Settings, run_id: str, *, embedded: bool) -> RunState:
     """Whether a run still works.
 
@@ -56,17 +92,14 @@ def state_of(settings: Settings, run_id: str, *, embedded: bool) -> RunState:
         run_id: Dagster's.
         embedded: Whether Dagster is the embedded one.
     """
-    from dagster import DagsterInstance
-    from dagster._core.errors import DagsterHomeNotSetError
-
     home = Home(settings.home)
     lock = _lock_of(home, run_id)
     if is_held(lock):
         return RunState.RUNNING
     try:
-        with DagsterInstance.get() as instance:
+        with dagster_instance() as instance:
             run = instance.get_run_by_id(run_id)
-    except DagsterHomeNotSetError:
+    except ConfigurationError:
         return RunState.UNKNOWN
     if run is None:
         return RunState.UNKNOWN
@@ -85,15 +118,12 @@ def report_dead(settings: Settings, run_id: str, reason: str) -> None:
         run_id: Dagster's.
         reason: How that is known.
     """
-    from dagster import DagsterInstance
-    from dagster._core.errors import DagsterHomeNotSetError
-
     try:
-        with DagsterInstance.get() as instance:
+        with dagster_instance() as instance:
             run = instance.get_run_by_id(run_id)
             if run is not None and not run.is_finished:
                 instance.report_run_failed(run, f"recorded as killed: {reason}")
-    except DagsterHomeNotSetError:
+    except ConfigurationError:
         return  # not the machine on which Dagster's records are
     _lock_of(Home(settings.home), run_id).unlink(missing_ok=True)
 
