@@ -73,6 +73,8 @@ class ModelRegistry:
         import mlflow.artifacts
 
         with translated(f"read the files of {uri}"), no_progress_bar():
+            # MLflow looks a model up where the opened client is, whatever address it is given.
+            self._connection.client.get_logged_model(uri.removeprefix("models:/"))
             return Path(
                 mlflow.artifacts.download_artifacts(
                     artifact_uri=uri,
