@@ -7,7 +7,7 @@ a reason to refuse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from interlock.actions.register import require_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import DeploymentRefused, InterlockError
-from interlock.governance.audit import Outcome, decode
+from interlock.governance.audit import AuditRecord, Outcome, decode
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment
 
@@ -134,25 +134,56 @@ def _reasons_in_trail(workspace: Workspace, version: ModelVersion, alias: str) -
     if (record.action, record.outcome) != (Action.MODEL_REGISTER.value, Outcome.SUCCEEDED):
         return [f"event {key} records {record.action} {record.outcome.value}, no registration"]
     evidence = record.evidence
-    reasons = [
-        f"tag {name} is {version.tags.get(name)!r}, the audit trail recorded {evidence.get(name)!r}"
-        for name in _BOUND
-        if version.tags.get(name) != evidence.get(name)
+    here = workspace.authority.environment.value
+    reasons = []
+    if record.environment != here:
+        reasons.append(f"event {key} was recorded in {record.environment}, this is {here}")
+    reasons += [
+        f"{name} is {found!r}, the audit trail recorded {recorded!r}"
+        for name, found, recorded in _claims(version, record)
+        if found != recorded
     ]
-    if (evidence.get("model"), evidence.get("version")) != (version.name, version.version):
+    if (record.resource, evidence.get("model"), evidence.get("version")) != (
+        f"model/{version.name}",
+        version.name,
+        version.version,
+    ):
         reasons.append(
             f"event {key} registers {evidence.get('model')} version {evidence.get('version')}"
         )
     reasons += _reasons_in_gates(evidence)
-    if alias == CHAMPION and not any(
-        event.action == Action.MODEL_PROMOTE.value
-        and event.outcome is Outcome.SUCCEEDED
-        and event.evidence.get("version") == version.version
-        and event.evidence.get("model") == version.name
-        for event in events.values()
+    promotions = [event for event in events.values() if _promotes(event, version, key)]
+    if alias == CHAMPION and (
+        not promotions
+        or promotions[-1].outcome is not Outcome.SUCCEEDED
+        or promotions[-1].environment != here
     ):
         reasons.append("the audit trail holds no promotion of this version to champion")
     return reasons
+
+
+def _claims(version: ModelVersion, record: AuditRecord) -> Iterator[tuple[str, object, object]]:
+    """What MLflow says of a version, each with what the registration's event recorded."""
+    for name in _BOUND:
+        yield f"tag {name}", version.tags.get(name), record.evidence.get(name)
+    yield "tag audit_owner", version.tags.get("audit_owner"), record.principal.name
+    yield "its source", version.source, record.evidence.get("model_uri")
+
+
+def _promotes(event: AuditRecord, version: ModelVersion, registration: str) -> bool:
+    """Whether an event is about making that registered version the champion."""
+    claimed = {
+        "model": version.name,
+        "version": version.version,
+        "model_digest": version.tags.get("model_digest"),
+        "alias": CHAMPION,
+        "registration_event": registration,
+    }
+    return (
+        event.action == Action.MODEL_PROMOTE.value
+        and event.resource == f"model/{version.name}"
+        and claimed.items() <= dict(event.evidence).items()
+    )
 
 
 def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:
@@ -169,6 +200,8 @@ def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:
 def _reasons_in_files(workspace: Workspace, version: ModelVersion) -> list[str]:
     try:
         require_digest(workspace, version.source, version.tags.get("model_digest", ""))
+        if not workspace.registry.loads_its_source(version):
+            return [f"who loads it by name gets other files than those at {version.source}"]
     except InterlockError as error:
         return [error.message]
     return []

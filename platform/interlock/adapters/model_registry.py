@@ -73,15 +73,26 @@ class ModelRegistry:
         import mlflow.artifacts
 
         with translated(f"read the files of {uri}"), no_progress_bar():
-            # MLflow looks a model up where the opened client is, whatever address it is given.
-            self._connection.client.get_logged_model(uri.removeprefix("models:/"))
             return Path(
                 mlflow.artifacts.download_artifacts(
                     artifact_uri=uri,
                     dst_path=str(directory),
-                    tracking_uri=self._connection.tracking_uri,
+                    # MLflow looks a model up where the opened client is, whatever stands here.
+                    tracking_uri=self._connection.client.tracking_uri,
                 )
             )
+
+    def loads_its_source(self, version: ModelVersion) -> bool:
+        """Whether loading a version by its name reads the very files at its source.
+
+        MLflow keeps the place of a version's files twice: with the version, for those who load
+        ``models:/<name>/<version>`` or an alias, and with the logged model that is its source.
+        """
+        with translated(f"find the files of {version.name} version {version.version}"):
+            client = self._connection.client
+            named = client.get_model_version_download_uri(version.name, version.version)
+            source = client.get_logged_model(version.source.removeprefix("models:/"))
+            return str(named) == str(source.artifact_location)
 
     def register(
         self, *, model: str, source: str, run_id: str, tags: Mapping[str, str]

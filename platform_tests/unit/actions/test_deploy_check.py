@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from product_fixtures import (
 
 from interlock.actions.deploy_check import GOVERNANCE_TAGS, deploy_check, parse_reference
 from interlock.errors import AccessDenied, DeploymentRefused
+from interlock.governance.audit import Outcome, Stream
 from interlock.governance.principal import Environment, Role
 
 
@@ -283,3 +285,67 @@ def test_row_edited_in_the_database_of_mlflow_is_refused(site: Site) -> None:
     with changed(site.world.database) as database:
         database.execute("update model_versions set source = 'models:/m-0'")
     assert any("read the files of" in each for each in refused(site.world))
+
+
+def test_files_that_only_loading_by_name_would_get_are_refused(site: Site) -> None:
+    with changed(site.world.database) as database:
+        database.execute("update model_versions set storage_location = 'file:///elsewhere'")
+    (reason,) = refused(site.world)
+    assert "who loads it by name gets other files" in reason
+
+
+def test_source_that_was_not_registered_is_refused_with_equal_files(site: Site) -> None:
+    """Another logged model with the very same bytes is still not the one on record."""
+    with changed(site.world.database) as database:
+        (other,) = database.execute("select model_id from logged_models").fetchone()
+        database.execute("update model_versions set source = 'models:/' || ? || '/'", (other,))
+    assert any("its source is" in each for each in refused(site.world))
+
+
+def test_owner_on_a_tag_that_is_not_on_record_is_refused(site: Site) -> None:
+    site.tag("audit_owner", "mallory")
+    assert refused(site.world) == ("tag audit_owner is 'mallory', the audit trail recorded 'ada'",)
+
+
+def _registration(site: Site, **changes: Any) -> None:
+    """A second, made-up registration and promotion in a stream of their own, tagged as real."""
+    world = site.world
+    stream = Stream("tiny-made-up", date(2040, 1, 2))
+    mine = {record.action: record for record in world.records("run-1")}
+    keys: dict[str, str] = {}
+    for action in ("model:register", "model:promote"):
+        for outcome in (Outcome.STARTED, Outcome.SUCCEEDED):
+            record = mine[action]
+            evidence = dict(record.evidence) | (
+                {"registration_event": keys.get("model:register")}
+                if action == "model:promote"
+                else {}
+            )
+            made = replace(
+                record, id=f"{action[6:]}-{outcome.value}", outcome=outcome, evidence=evidence
+            )
+            keys[action] = world.audit.append(stream, replace(made, **changes.get(action, {}))).key
+    site.tag("audit_event", keys["model:register"])
+
+
+def test_registration_as_recorded_elsewhere_in_the_trail_is_believed(site: Site) -> None:
+    _registration(site)
+    assert deploy_check(site.world.workspace(), "TinyModel", site.world.run("deploy"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model:register": {"environment": "prod"}}, "was recorded in prod, this is dev"),
+        ({"model:register": {"resource": "model/Other"}}, "registers TinyModel version 1"),
+        ({"model:promote": {"environment": "prod"}}, "holds no promotion"),
+        ({"model:promote": {"resource": "model/Other"}}, "holds no promotion"),
+        ({"model:promote": {"evidence": {"model": "TinyModel"}}}, "holds no promotion"),
+    ],
+    ids=str,
+)
+def test_event_of_another_environment_or_model_is_refused(
+    site: Site, changes: dict[str, Any], reason: str
+) -> None:
+    _registration(site, **changes)
+    assert any(reason in each for each in refused(site.world))
