@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ MARK_TAG = "interlock.environment"
 _HTTP_RETRIES = "2"  # of MLflow's client; its default of 7 waits for more than two minutes
 _HTTP_TIMEOUT = "20"  # seconds
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")  # an address in an error may carry them
 _UNAVAILABLE = (
     "failed with exception",
     "Connection refused",
@@ -124,10 +126,13 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says first, without SQLAlchemy's remarks about its own session."""
+    """What an error says first, without SQLAlchemy's remarks about its own session.
+
+    Errors are recorded and shown, so the credentials of an address in them are left out.
+    """
     lines = (line.strip() for line in str(error).splitlines())
     said = (line for line in lines if line and not line.startswith("(raised as a result of"))
-    return next(said, type(error).__name__)
+    return _CREDENTIALS.sub("***@", next(said, type(error).__name__))
 
 
 @contextlib.contextmanager
