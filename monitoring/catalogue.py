@@ -2,7 +2,8 @@
 
 Exporters take their metrics from here, and tests hold alert rules and dashboards against it.
 Labels are bounded: values come from the code's own vocabulary, or from names that a person
-declared (products, jobs, schedules), of which ``MAX_VALUES`` are kept.
+declared (products, pipelines, schedules), of which ``MAX_VALUES`` are kept. Dagster's jobs are
+pipelines here: the label ``job`` is Prometheus's own.
 """
 
 from __future__ import annotations
@@ -104,13 +105,13 @@ DAGSTER_METRICS: Final = (
     _counter(
         "pipeline_runs_total",
         "Ended runs that Dagster's storage holds: success, failure or canceled.",
-        "job",
+        "pipeline",
         "status",
     ),
     Metric(
         "pipeline_duration_seconds",
         Kind.HISTOGRAM,
-        ("job", "status"),
+        ("pipeline", "status"),
         "Seconds from start to end of runs that ended since the exporter started.",
     ),
     _gauge(
@@ -126,23 +127,23 @@ DAGSTER_METRICS: Final = (
     _gauge(
         "pipeline_consecutive_failures",
         "How many runs in a row failed, counted from the newest ended one, at most 10.",
-        "job",
+        "pipeline",
     ),
     _gauge(
         "pipeline_last_run_timestamp_seconds",
         "When the newest of the last 10 ended runs with this status ended, Unix time.",
-        "job",
+        "pipeline",
         "status",
     ),
     _gauge(
         "pipeline_last_run_duration_seconds",
         "Seconds from start to end of the newest ended run.",
-        "job",
+        "pipeline",
     ),
     _gauge(
         "pipeline_last_failure_timestamp_seconds",
         "When the newest of the last 10 runs that failed with this error ended, Unix time.",
-        "job",
+        "pipeline",
         "error",
     ),
     _gauge(

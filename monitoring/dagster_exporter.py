@@ -182,7 +182,7 @@ class DagsterExporter:
                 out.add("dagster_schedule_ticks_total", count, name, status)
 
     def _fill_runs(self, out: Families, found: RunState) -> None:
-        for job in out.bounded("job", self._jobs):
+        for job in out.bounded("pipeline", self._jobs):
             history = found.history.get(job)
             if history is None:
                 continue

@@ -407,7 +407,7 @@ def test_many_jobs_are_asked_for_in_parts(dagster: FakeDagster, exporter: Dagste
     dagster.answers["Workspace"] = workspace(location(jobs=jobs))
     found = samples(exporter)
     assert len(only(found, "pipeline_runs_total")) == 3 * 200
-    assert found["exporter_dropped_values job"] == 5
+    assert found["exporter_dropped_values pipeline"] == 5
     assert [name for name, _ in dagster.asked].count("History") == 10
 
 

@@ -55,11 +55,11 @@ def test_metrics_are_served(address: str) -> None:
     assert found == {
         "exporter_section_up section=runs": 1,
         "dagster_webserver_up": 1,
-        'pipeline_runs_total job=odd "job"\n status=success': 3,
-        "pipeline_duration_seconds_bucket job=job le=5.0 status=success": 1,
-        "pipeline_duration_seconds_bucket job=job le=+Inf status=success": 2,
-        "pipeline_duration_seconds_count job=job status=success": 2,
-        "pipeline_duration_seconds_sum job=job status=success": 12.5,
+        'pipeline_runs_total pipeline=odd "job"\n status=success': 3,
+        "pipeline_duration_seconds_bucket le=5.0 pipeline=job status=success": 1,
+        "pipeline_duration_seconds_bucket le=+Inf pipeline=job status=success": 2,
+        "pipeline_duration_seconds_count pipeline=job status=success": 2,
+        "pipeline_duration_seconds_sum pipeline=job status=success": 12.5,
     }
 
 
@@ -140,7 +140,7 @@ def test_every_metric_is_named_as_prometheus_wants() -> None:
     for metric in METRICS.values():
         assert metric.help.endswith("."), metric.name
         assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total"), metric.name
-        assert not {"le", "job_name", "instance"} & set(metric.labels), metric.name
+        assert not {"le", "job", "instance"} & set(metric.labels), metric.name
 
 
 def test_the_names_that_others_rely_on_exist() -> None:
