@@ -8,6 +8,7 @@ each is read: ``variables.py``. Entry points read settings and hand plain argume
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from interlock import variables
 from interlock.errors import ConfigurationError
@@ -25,6 +27,7 @@ from interlock.variables import MAX_RETENTION_DAYS, VARIABLES
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +121,17 @@ class Settings:
 
     @property
     def spool_directory(self) -> Path:
-        """Where audit records wait that could not be written to S3."""
-        return self.home / "spool"
+        """Where audit records wait that could not be written to S3.
+
+        A folder for each trail: a record of one store never ends up in the trail of another
+        that is used from the same home. The embedded store's port changes; it counts as one.
+        """
+        host = urlsplit(self.s3_endpoint_url or "").netloc.rpartition("@")[2]
+        if self.embedded or urlsplit(f"//{host}").hostname in _LOOPBACK:
+            host = "localhost"
+        trail = f"{host}/{self.audit_bucket}/{self.audit_log_prefix}"
+        digest = hashlib.sha256(trail.encode()).hexdigest()[:12]
+        return self.home / "spool" / f"{self.audit_bucket}-{digest}"
 
     @property
     def metric_floors(self) -> Mapping[str, float]:

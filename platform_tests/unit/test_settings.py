@@ -34,7 +34,7 @@ def test_defaults_are_those_of_a_developer_with_nothing_configured() -> None:
     assert settings.metric_floors == {}
     assert settings.embedded
     assert settings.home == REPOSITORY / ".interlock"
-    assert settings.spool_directory == settings.home / "spool"
+    assert settings.spool_directory.parent == settings.home / "spool"
 
 
 def test_every_variable_reaches_its_field() -> None:
@@ -255,3 +255,35 @@ def test_any_text_is_settings_or_a_configuration_error(environ: dict[str, str]) 
     else:
         assert settings.audit_retention_days >= 1
         assert settings.drift_threshold > 0
+
+
+REMOTE = {"AWS_ENDPOINT_URL_S3": "https://s3.example", "MLFLOW_TRACKING_URI": "https://ml.example"}
+
+
+def test_embedded_store_has_one_spool_whatever_its_port() -> None:
+    running = REMOTE | {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:40123"}
+    again = REMOTE | {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:40999"}
+    assert read().spool_directory == read(**running).spool_directory
+    assert read(**again).spool_directory == read(**running).spool_directory
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"MLFLOW_TRACKING_URI": "https://ml.example"},
+        REMOTE | {"AWS_ENDPOINT_URL_S3": "https://s3.other.example"},
+        REMOTE | {"AUDIT_BUCKET": "other-audit"},
+        REMOTE | {"AUDIT_LOG_PREFIX": "elsewhere/"},
+    ],
+    ids=["embedded", "AWS", "endpoint", "bucket", "prefix"],
+)
+def test_records_of_one_trail_do_not_wait_where_another_would_write_them(
+    other: dict[str, str],
+) -> None:
+    assert read(**REMOTE).spool_directory != read(**other).spool_directory
+
+
+def test_spool_does_not_depend_on_credentials_in_the_address() -> None:
+    with_password = REMOTE | {"AWS_ENDPOINT_URL_S3": "https://ada:secret@s3.example"}
+    assert read(**with_password).spool_directory == read(**REMOTE).spool_directory
