@@ -59,11 +59,16 @@ def code_version() -> str:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """The object store that the settings name."""
+    """The object store that the settings name.
+
+    Temporary keys are left to AWS's own chain, which reads all three parts from where the
+    settings did.
+    """
+    temporary = settings.aws_session_token is not None
     return S3ObjectStore(
         endpoint_url=settings.s3_endpoint_url,
-        access_key=settings.aws_access_key_id,
-        secret_key=settings.aws_secret_access_key,
+        access_key=None if temporary else settings.aws_access_key_id,
+        secret_key=None if temporary else settings.aws_secret_access_key,
         region=settings.aws_region,
     )
 
