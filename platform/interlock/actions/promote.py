@@ -7,12 +7,15 @@ anything of this fails the alias goes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
-from interlock.actions.authority import RunContext
+from interlock.actions.authority import Governed, RunContext
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
-from interlock.errors import InterlockError, ProductBusy
+from interlock.errors import AuditWriteFailed, InterlockError, ProductBusy
 from interlock.governance.gates import GateResult
 from interlock.governance.policy import Action, Resource
 from interlock.product import ModelProduct
@@ -50,22 +53,24 @@ def promote_first_champion(
     if workspace.registry.version_at(product.model, CHAMPION) is not None:
         return False
     may_have_moved = False
+    govern = partial(
+        workspace.authority.govern,
+        Action.MODEL_PROMOTE,
+        Resource("model", product.model),
+        run.with_mlflow_run(version.run_id),
+        context=replace(workspace.authority.context, gates=gates),
+        evidence={
+            "model": version.name,
+            "version": version.version,
+            "model_digest": version.tags["model_digest"],
+            "alias": CHAMPION,
+            "previous_version": None,
+            "registration_event": registration_event,
+        },
+    )
     try:
         with (
-            workspace.authority.govern(
-                Action.MODEL_PROMOTE,
-                Resource("model", product.model),
-                run.with_mlflow_run(version.run_id),
-                context=replace(workspace.authority.context, gates=gates),
-                evidence={
-                    "model": version.name,
-                    "version": version.version,
-                    "model_digest": version.tags["model_digest"],
-                    "alias": CHAMPION,
-                    "previous_version": None,
-                    "registration_event": registration_event,
-                },
-            ),
+            govern(),
             workspace.lease(product.name, run.stream.name),
         ):
             _require_no_champion(workspace, product.model)
@@ -75,6 +80,8 @@ def promote_first_champion(
     except BaseException as error:
         if may_have_moved:
             _take_back(workspace, version, error)
+        if isinstance(error, AuditWriteFailed) and error.spooled is not None:
+            _record_take_back(govern, error)
         raise
     return True
 
@@ -85,6 +92,18 @@ def _require_no_champion(workspace: Workspace, model: str) -> None:
             f"another version of {model} became champion meanwhile",
             remedy="nothing is lost: this version stays challenger",
         )
+
+
+def _record_take_back(
+    govern: Callable[[], AbstractContextManager[Governed]], error: AuditWriteFailed
+) -> None:
+    """Record after a success that waits on disk, and that the trail will hold, its undoing."""
+    try:
+        with govern():
+            raise error
+    except InterlockError as second:
+        if second is not error:
+            error.add_note(f"that alias {CHAMPION} was taken back is not on record: {second}")
 
 
 def _take_back(workspace: Workspace, version: ModelVersion, error: BaseException) -> None:
