@@ -2,8 +2,8 @@
 # Makes the least-privilege keys of the stack, or gives them the secrets that .env holds now.
 # Runs once each time the stack starts; only shell builtins, cat and mc: the image has little else.
 #
-#   interlock-runs        code server and its runs: data, artifacts' logs; the audit trail may be
-#                         added to and read, never deleted from
+#   interlock-runs        code server and its runs: data, and what steps printed; the audit trail may
+#                         be added to and read, never deleted from; environment marks only be read
 #   interlock-mlflow      MLflow's server: its own prefix of the artifact bucket
 #   interlock-logs        web server and daemon: read what steps printed
 #   interlock-monitoring  exporters: read data and audit trail
@@ -11,8 +11,8 @@ set -eu
 
 : "${MC_HOST_store:?}" "${DATA_BUCKET:?}" "${ARTIFACT_BUCKET:?}" "${AUDIT_BUCKET:?}"
 
-statement() { # statement ACTIONS RESOURCES: both as quoted, comma-separated lists
-  printf '{"Effect": "Allow", "Action": [%s], "Resource": [%s]}' "$1" "$2"
+statement() { # statement Allow|Deny ACTIONS RESOURCES: the last two as quoted, comma-separated lists
+  printf '{"Effect": "%s", "Action": [%s], "Resource": [%s]}' "$1" "$2" "$3"
 }
 bucket() { printf '"arn:aws:s3:::%s"' "$1"; }
 objects() { printf '"arn:aws:s3:::%s/%s"' "$1" "$2"; }
@@ -20,6 +20,8 @@ objects() { printf '"arn:aws:s3:::%s/%s"' "$1" "$2"; }
 LIST='"s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:ListBucketMultipartUploads"'
 GET='"s3:GetObject", "s3:GetObjectVersion"'
 PUT='"s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"'
+LOCKED_PUT='"s3:PutObject", "s3:PutObjectRetention", "s3:GetObjectRetention"'
+DELETE='"s3:DeleteObject", "s3:DeleteObjectVersion"'
 
 # grant NAME SECRET STATEMENT...: a user, a policy of the same name, the one attached to the other
 grant() {
@@ -38,23 +40,29 @@ grant() {
   esac
 }
 
+trail=${AUDIT_LOG_PREFIX:-governance/audit/}
+trail=${trail%/}/
+
+# Deleting under the probe's prefix is the probe's own attempt to break the lock. Deleting leases is
+# how they are given back.
 grant interlock-runs "${RUNS_S3_SECRET_KEY:?}" \
-  "$(statement "$LIST" "$(bucket "$DATA_BUCKET"), $(bucket "$ARTIFACT_BUCKET"), $(bucket "$AUDIT_BUCKET")")" \
-  "$(statement "$GET, $PUT" "$(objects "$DATA_BUCKET" '*')")" \
-  "$(statement '"s3:DeleteObject"' "$(objects "$DATA_BUCKET" 'leases/*')")" \
-  "$(statement "$GET, $PUT" "$(objects "$ARTIFACT_BUCKET" 'dagster/*')")" \
-  "$(statement "$GET" "$(objects "$ARTIFACT_BUCKET" '_interlock/*')")" \
-  "$(statement "$GET, \"s3:PutObject\", \"s3:PutObjectRetention\", \"s3:GetObjectRetention\"" "$(objects "$AUDIT_BUCKET" '*')")" \
-  "$(statement '"s3:DeleteObject", "s3:DeleteObjectVersion"' "$(objects "$AUDIT_BUCKET" '_interlock/probe/*')")"
+  "$(statement Allow "$LIST" "$(bucket "$DATA_BUCKET"), $(bucket "$ARTIFACT_BUCKET"), $(bucket "$AUDIT_BUCKET")")" \
+  "$(statement Allow "$GET, $PUT" "$(objects "$DATA_BUCKET" '*')")" \
+  "$(statement Deny '"s3:PutObject"' "$(objects "$DATA_BUCKET" '_interlock/*')")" \
+  "$(statement Allow '"s3:DeleteObject"' "$(objects "$DATA_BUCKET" 'leases/*')")" \
+  "$(statement Allow "$GET, $PUT" "$(objects "$ARTIFACT_BUCKET" 'dagster/*')")" \
+  "$(statement Allow "$GET" "$(objects "$ARTIFACT_BUCKET" '_interlock/*'), $(objects "$AUDIT_BUCKET" '*')")" \
+  "$(statement Allow "$LOCKED_PUT" "$(objects "$AUDIT_BUCKET" "$trail*"), $(objects "$AUDIT_BUCKET" '_interlock/probe/*')")" \
+  "$(statement Allow "$DELETE" "$(objects "$AUDIT_BUCKET" '_interlock/probe/*')")"
 
 grant interlock-mlflow "${MLFLOW_S3_SECRET_KEY:?}" \
-  "$(statement "$LIST" "$(bucket "$ARTIFACT_BUCKET")")" \
-  "$(statement "$GET, $PUT, \"s3:DeleteObject\"" "$(objects "$ARTIFACT_BUCKET" 'mlflow/*')")"
+  "$(statement Allow "$LIST" "$(bucket "$ARTIFACT_BUCKET")")" \
+  "$(statement Allow "$GET, $PUT, \"s3:DeleteObject\"" "$(objects "$ARTIFACT_BUCKET" 'mlflow/*')")"
 
 grant interlock-logs "${LOGS_S3_SECRET_KEY:?}" \
-  "$(statement "$LIST" "$(bucket "$ARTIFACT_BUCKET")")" \
-  "$(statement "$GET" "$(objects "$ARTIFACT_BUCKET" 'dagster/*')")"
+  "$(statement Allow "$LIST" "$(bucket "$ARTIFACT_BUCKET")")" \
+  "$(statement Allow "$GET" "$(objects "$ARTIFACT_BUCKET" 'dagster/*')")"
 
 grant interlock-monitoring "${MONITORING_S3_SECRET_KEY:?}" \
-  "$(statement "$LIST" "$(bucket "$DATA_BUCKET"), $(bucket "$ARTIFACT_BUCKET"), $(bucket "$AUDIT_BUCKET")")" \
-  "$(statement "$GET" "$(objects "$DATA_BUCKET" '*'), $(objects "$AUDIT_BUCKET" '*'), $(objects "$ARTIFACT_BUCKET" '_interlock/*')")"
+  "$(statement Allow "$LIST" "$(bucket "$DATA_BUCKET"), $(bucket "$ARTIFACT_BUCKET"), $(bucket "$AUDIT_BUCKET")")" \
+  "$(statement Allow "$GET" "$(objects "$DATA_BUCKET" '*'), $(objects "$AUDIT_BUCKET" '*'), $(objects "$ARTIFACT_BUCKET" '_interlock/*')")"
