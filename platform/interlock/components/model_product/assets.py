@@ -66,7 +66,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
         with guard.step(context, product) as (workspace, run):
             snapshot = ingest(workspace, product, run)
         guard.keep(product, RAW, snapshot)
-        return presentation.raw_data(snapshot)
+        return presentation.raw_data(snapshot, protected=product.protected)
 
     @dg.asset(
         key=keys[VALIDATED],

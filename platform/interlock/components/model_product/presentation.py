@@ -7,7 +7,7 @@ and a data version, the hash of what was made. Nothing is decided here.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -18,10 +18,19 @@ from interlock.actions.train import TrainedModel
 from interlock.actions.validate import ValidatedSnapshot
 from interlock.guard import EVENT_METADATA
 
+WITHHELD = "(protected)"
+"""Shown in place of the values of protected columns."""
 
-def raw_data(snapshot: RawSnapshot) -> dg.MaterializeResult[Any]:
-    """Rows, bytes, hash, a preview and a summary of the columns."""
+
+def raw_data(snapshot: RawSnapshot, *, protected: Collection[str]) -> dg.MaterializeResult[Any]:
+    """Rows, bytes, hash, a preview and a summary of the columns.
+
+    Args:
+        snapshot: What was taken.
+        protected: Columns whose values are not shown.
+    """
     table = snapshot.table
+    shown = [name not in protected for name in table.columns]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(snapshot.data_hash),
         metadata={
@@ -31,12 +40,28 @@ def raw_data(snapshot: RawSnapshot) -> dg.MaterializeResult[Any]:
             "bytes": snapshot.bytes,
             "sha256": snapshot.data_hash,
             "source": dg.MetadataValue.path(snapshot.source_key),
-            "preview": dg.MetadataValue.md(_markdown(table.columns, table.preview)),
+            "preview": dg.MetadataValue.md(
+                _markdown(
+                    table.columns,
+                    (
+                        [
+                            value if show else WITHHELD
+                            for value, show in zip(row, shown, strict=True)
+                        ]
+                        for row in table.preview
+                    ),
+                )
+            ),
             "summary": dg.MetadataValue.md(
                 _markdown(
                     ("column", "type", "blank", "min", "max"),
                     [
-                        (each.name, each.type, each.nulls, each.min, each.max)
+                        (
+                            each.name,
+                            each.type,
+                            each.nulls,
+                            *((WITHHELD,) * 2 if each.name in protected else (each.min, each.max)),
+                        )
                         for each in table.summary
                     ],
                 )
