@@ -126,10 +126,8 @@ class HookedStore(MemoryObjectStore):
         super().__init__(clock=clock)
         self.before: list[Callable[[str, str, str], None]] = []
         """Called with operation, bucket and key before each request."""
-
-    def _hook(self, operation: str, bucket: str, key: str) -> None:
-        for each in list(self.before):
-            each(operation, bucket, key)
+        self.after: list[Callable[[str, str, str], None]] = []
+        """The same after its effect; what it raises is what the caller gets for an answer."""
 
 
 def _hooked(name: str) -> Any:
@@ -137,8 +135,12 @@ def _hooked(name: str) -> Any:
 
     @functools.wraps(original)
     def method(self: HookedStore, bucket: str, key: str = "", *rest: Any, **options: Any) -> Any:
-        self._hook(name, bucket, key)
-        return original(self, bucket, key, *rest, **options)
+        for hook in list(self.before):
+            hook(name, bucket, key)
+        answer = original(self, bucket, key, *rest, **options)
+        for hook in list(self.after):
+            hook(name, bucket, key)
+        return answer
 
     return method
 
@@ -198,7 +200,6 @@ class World:
         template: Gives MLflow's database to start with.
         data_bucket: Where snapshots are.
         audit_bucket: Where the trail is.
-        artifact_root: Where MLflow keeps files; None for a folder of this world.
         tracking_uri: MLflow's address; None for a database of this world.
     """
 
@@ -212,7 +213,6 @@ class World:
     template: Callable[[], Path] | None = None
     data_bucket: str = DATA
     audit_bucket: str = AUDIT
-    artifact_root: str | None = None
     tracking_uri: str | None = None
 
     @property
@@ -240,7 +240,7 @@ class World:
         """The way to MLflow; its database appears when it is first asked for."""
         return _LateConnection(
             tracking_uri=self.tracking_uri or f"sqlite:///{self.database}",
-            artifact_root=self.artifact_root or self.artifacts.as_uri(),
+            artifact_root=None if self.tracking_uri else self.artifacts.as_uri(),
             environment=self.environment,
             prepare=self._copy_template,
         )
