@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -50,7 +51,7 @@ def samples(address: str) -> dict[str, float]:
 
 
 def test_metrics_are_served(address: str) -> None:
-    found = samples(address)
+    found = {k: v for k, v in samples(address).items() if not k.startswith("process_")}
     assert found.pop("exporter_section_age_seconds section=runs") < 60
     assert found == {
         "exporter_section_up section=runs": 1,
@@ -61,6 +62,11 @@ def test_metrics_are_served(address: str) -> None:
         "pipeline_duration_seconds_count pipeline=job status=success": 2,
         "pipeline_duration_seconds_sum pipeline=job status=success": 12.5,
     }
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux tells a process's memory")
+def test_the_exporter_shows_its_own_memory(address: str) -> None:
+    assert samples(address)["process_resident_memory_bytes"] > 1e6
 
 
 def test_runbooks_are_served(address: str) -> None:
