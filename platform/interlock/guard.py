@@ -165,15 +165,15 @@ class Guard:
         Another run that works at the same time must not slip its snapshot in between.
         """
         made = context.instance.get_records_for_run(
-            context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, ascending=False
+            context.run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, ascending=False
         ).records
         return [record for record in made if record.asset_key == key]
 
     def _run_context(self, context: dg.AssetExecutionContext, product: ModelProduct) -> RunContext:
-        record = context.instance.get_run_record_by_id(context.run_id)
+        record = context.instance.get_run_record_by_id(context.run.run_id)
         if record is None:
             raise EvidenceError(
-                f"Dagster does not know run {context.run_id}",
+                f"Dagster does not know run {context.run.run_id}",
                 remedy="launch it with `interlock run`, Dagit or `dagster asset materialize`",
             )
         step = context.asset_key.path[-1]
@@ -196,10 +196,10 @@ class Guard:
 
         return RunContext(
             stream=Stream(
-                name=f"{product.name}-{context.run_id}",
+                name=f"{product.name}-{context.run.run_id}",
                 opened=record.create_timestamp.astimezone(UTC).date(),
             ),
-            ref=RunRef(dagster_run=context.run_id, step=context.asset_key.to_user_string()),
+            ref=RunRef(dagster_run=context.run.run_id, step=context.asset_key.to_user_string()),
             report=report,
             progress=progress,
         )
@@ -209,7 +209,7 @@ class Guard:
     ) -> Workspace:
         """The workspace for the run's principal: the scheduler's for a proven tick."""
         workspace = self.workspace
-        token = context.run_tags.get(SCHEDULE_TOKEN_TAG)
+        token = context.run.tags.get(SCHEDULE_TOKEN_TAG)
         if token is None or self._tokens is None:
             return workspace
         if workspace.authority.context.mark != workspace.authority.environment.value:
@@ -217,7 +217,7 @@ class Guard:
         if self._tokens.proves(
             token,
             product=product.name,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             store=workspace.store,
             bucket=workspace.data_bucket,
         ):
