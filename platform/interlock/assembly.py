@@ -6,7 +6,6 @@ so that all of them act under the same policies, marks and audit trail.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import interlock
 from interlock.actions.authority import Authority, RunContext
-from interlock.actions.workspace import Workspace
+from interlock.actions.workspace import SYSTEM_PATHS, Workspace
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.mlflow_connection import MlflowConnection
@@ -26,11 +25,8 @@ from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
-from interlock.errors import AuditWriteFailed, ConfigurationError, StoreError
+from interlock.errors import ConfigurationError
 from interlock.governance.audit import (
-    AuditRecord,
-    Outcome,
-    RecordedPrincipal,
     RunRef,
     Stream,
 )
@@ -143,6 +139,8 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
         jobs=os.cpu_count() or 1,
         clock=utc_now,
         secret=_secret_of(secrets),
+        private_paths=(*SYSTEM_PATHS, settings.home, Path.home() / ".aws", REPOSITORY / ".env"),
+        private_buckets=(settings.audit_bucket, settings.artifact_bucket),
     )
 
 
@@ -169,41 +167,6 @@ def process_context(verb: str, report: Callable[[str], None]) -> RunContext:
         ref=RunRef(),
         report=report,
     )
-
-
-def record_unknown_role(settings: Settings, role: str, error: ConfigurationError) -> None:
-    """Record the attempt to act under a role that does not exist.
-
-    Args:
-        settings: As they are without the role.
-        role: What was given.
-        error: What the attempt is refused with.
-
-    Raises:
-        AuditWriteFailed: The record could not even be kept on disk.
-    """
-    store = open_store(settings)
-    audit = open_audit_log(settings, store)
-    stream = process_context("refused", lambda _: None).stream
-    record = AuditRecord(
-        id=str(uuid.uuid4()),
-        time=utc_now(),
-        environment=str(settings.environment or "unset"),
-        principal=RecordedPrincipal(
-            name=settings.run_owner or "unknown", role=role, verified_by="nobody"
-        ),
-        action="platform:enter",
-        resource="platform/interlock",
-        outcome=Outcome.DENIED,
-        reason=error.message,
-    )
-    if settings.environment is not None:
-        with contextlib.suppress(StoreError, AuditWriteFailed):
-            if read_mark(store, settings.audit_bucket) is settings.environment:
-                audit.append(stream, record)
-                return
-    # Away, or not our store: nothing is written there, and the record waits on disk.
-    audit.spool(stream, record)
 
 
 def _standing_context(

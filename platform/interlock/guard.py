@@ -18,6 +18,7 @@ from datetime import UTC
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorType
 
 from interlock.actions.authority import RunContext
 from interlock.actions.evidence import Upstream
@@ -39,6 +40,9 @@ EVENT_METADATA = "audit_event"
 """Metadata of every materialization: the key of the audit event that proves it."""
 
 _SECONDS_BETWEEN_LOGS = 10.0
+_TICK_SECONDS = 10.0  # the daemon writes a tick's run within milliseconds of submitting it
+_TICK_POLL_SECONDS = 0.5
+_TICKS = 50  # of a schedule, the newest; a queued run may be older than the last tick
 _HISTORY = 1_000  # materializations of an asset that are searched for a chosen hash
 
 
@@ -214,18 +218,44 @@ class Guard:
             return workspace
         if workspace.authority.context.mark != workspace.authority.environment.value:
             return workspace  # every action will be denied; no claim is written to these buckets
-        if self._tokens.proves(
-            token,
-            product=product.name,
-            run_id=context.run.run_id,
-            store=workspace.store,
-            bucket=workspace.data_bucket,
+        schedule = self._tokens.schedule_of(token)
+        if (
+            schedule is not None
+            and _was_started_by(context.instance, schedule, context.run.run_id)
+            and self._tokens.proves(
+                token,
+                product=product.name,
+                run_id=context.run.run_id,
+                store=workspace.store,
+                bucket=workspace.data_bucket,
+            )
         ):
             return workspace.acting_as(scheduler_principal())
         run.report(
             "the schedule token of this run is not its own; acting as the operator's RUN_OWNER"
         )
         return workspace
+
+
+def _was_started_by(instance: dg.DagsterInstance, schedule: str, run_id: str) -> bool:
+    """Whether Dagster's record of ticks says that this schedule submitted this run.
+
+    Tags are typed by whoever launches, ticks are written by the daemon alone: a moment after it
+    has submitted the run, hence the patience.
+    """
+    if instance.schedule_storage is None:  # an instance in memory has no schedules
+        return False
+    deadline = time.monotonic() + _TICK_SECONDS
+    while True:
+        for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+            if state.instigator_name != schedule:
+                continue
+            ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)
+            if any(run_id in tick.run_ids for tick in ticks):
+                return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_TICK_POLL_SECONDS)
 
 
 def _as_upstream(record: Any) -> Upstream:

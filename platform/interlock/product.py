@@ -188,6 +188,14 @@ class ModelProduct(BaseModel):
         return tighten(self.gates, floors)
 
     @property
+    def training_digest(self) -> str:
+        """SHA-256 of what a model depends on: all but names, owners, gates and schedule."""
+        parts = self.model_dump_json(
+            include={"contract", "target", "protected", "features", "candidates", "search"}
+        )
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the declaration, hexadecimal; equal declarations have equal digests."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

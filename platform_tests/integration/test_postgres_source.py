@@ -142,7 +142,11 @@ def test_query_without_rows_gives_the_header(
             "WITH clause containing a data-modifying statement",
         ),
         (source_of("SELECT nextval('s') AS id"), "read-only transaction"),
-        (source_of("SELECT 1/(id - 2) AS id FROM loans"), "division by zero"),
+        (source_of("SELECT 1/(id - 2) AS id FROM loans"), "DivisionByZero, SQLSTATE 22012"),
+        (
+            source_of("SELECT ('secret-' || id)::int AS id FROM loans"),
+            "InvalidTextRepresentation, SQLSTATE 22P02",
+        ),
     ],
 )
 def test_query_that_fails_or_writes_is_refused_and_changes_nothing(

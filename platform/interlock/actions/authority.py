@@ -14,14 +14,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from interlock.adapters.audit_log import AuditLog
-from interlock.errors import AccessDenied, AuditWriteFailed, InterlockError, StoreUnfit
+from interlock.errors import (
+    AccessDenied,
+    AuditTampered,
+    AuditWriteFailed,
+    InterlockError,
+    StoreUnfit,
+)
 from interlock.governance.audit import (
     LAST_SEQUENCE,
     AuditEvent,
@@ -264,7 +272,11 @@ class Authority:
                     raise
                 log.warning("the audit store could not be probed: %s", error)
                 return
-            self.audit.flush_spool()
+            try:
+                self.audit.flush_spool()
+            except AuditTampered as error:
+                # Another stream's record; the streams that can be written go on.
+                log.warning("a spooled record cannot be read: %s", error)
             self._readiness.reached = True
 
     def _record_start(self, record: AuditRecord, run: RunContext) -> None:
@@ -286,9 +298,7 @@ class Authority:
         error: BaseException,
         base: Mapping[str, Any],
     ) -> None:
-        text = (
-            str(error) if isinstance(error, InterlockError) else f"{type(error).__name__}: {error}"
-        )
+        text = str(error) if isinstance(error, InterlockError) else _place_of(error)
 
         def record_with(evidence: Mapping[str, Any]) -> AuditRecord:
             record = self._record(
@@ -347,6 +357,17 @@ class Authority:
             run=ref,
             evidence=dict(evidence),
         )
+
+
+def _place_of(error: BaseException) -> str:
+    """What to record of an error that is not ours: what and where, never its text.
+
+    Libraries quote the values that they stumble over, and a record can never be removed.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "interlock" in Path(frame.filename).parts]
+    where = f" in {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return f"{type(error).__name__}{where}; the log of the run has its text"
 
 
 def _require_recordable(record: AuditRecord) -> None:

@@ -19,6 +19,7 @@ from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import DeploymentRefused, InterlockError
 from interlock.governance.audit import AuditRecord, Outcome, decode
+from interlock.governance.gates import GateResult, holds
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment
 
@@ -190,11 +191,19 @@ def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:
     gates = evidence.get("gates")
     if not isinstance(gates, Sequence) or not gates:
         return ["no gate result is recorded"]
-    failed = [gate for gate in gates if gate.get("passed") is not True]
+    # A verdict is believed by its value and limit, not by the word "passed" beside them.
+    failed = [gate for gate in gates if not _holds(gate)]
     reasons = [f"gate {gate.get('metric')} failed: {gate.get('reason')}" for gate in failed]
     if not failed and evidence.get("gates_passed") is not True:
         reasons.append("the audit trail does not record that the gates passed")
     return reasons
+
+
+def _holds(gate: Mapping[str, Any]) -> bool:
+    try:
+        return holds(GateResult(**gate))
+    except TypeError:  # fields that a gate's result does not have, or has not all
+        return False
 
 
 def _reasons_in_files(workspace: Workspace, version: ModelVersion) -> list[str]:

@@ -13,7 +13,9 @@ from interlock.actions.snapshots import source_key, store_once, table_key
 from interlock.actions.workspace import Workspace
 from interlock.adapters.sources import spool
 from interlock.adapters.tables import TableInfo, to_table
+from interlock.errors import SourceError
 from interlock.governance.policy import Action, Resource
+from interlock.ml.source import S3_SCHEME, PostgresSource
 from interlock.product import ModelProduct
 
 
@@ -63,6 +65,7 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
             workspace.scratch_folder() as scratch,
         ):
             run.report("reading the source")
+            _require_permitted(workspace, product)
             spooled = spool(
                 product.source,
                 directory=scratch,
@@ -103,3 +106,28 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
         new=new,
         event_key=governed.event_key,
     )
+
+
+def _require_permitted(workspace: Workspace, product: ModelProduct) -> None:
+    """Refuse a source that is none of a product's business.
+
+    A snapshot is shown to everybody who may look at the product, so a YAML must not make one of
+    the platform's own secrets, of a system's files, or of the audit trail.
+
+    Raises:
+        SourceError: The path or bucket is not for products.
+    """
+    if isinstance(product.source, PostgresSource):
+        return
+    path = product.source.path
+    if path.startswith(S3_SCHEME):
+        bucket = path.removeprefix(S3_SCHEME).partition("/")[0]
+        private = bucket in workspace.private_buckets
+    else:
+        real = (workspace.root / path).resolve()
+        private = any(real.is_relative_to(each.resolve()) for each in workspace.private_paths)
+    if private:
+        raise SourceError(
+            f"{path} is the platform's own and no source of a product",
+            remedy="copy the data to the data bucket or to a folder of its own",
+        )

@@ -71,10 +71,11 @@ def promote_first_champion(
     try:
         with (
             govern(),
-            workspace.lease(product.name, run.stream.name),
+            workspace.lease(product.name, run.stream.name) as lease,
         ):
             _require_no_champion(workspace, product.model)
             run.report(f"{product.model} version {version.version} becomes champion")
+            lease.check()
             may_have_moved = True  # also when the answer is lost
             workspace.registry.set_alias(version, CHAMPION)
     except BaseException as error:

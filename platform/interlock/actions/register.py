@@ -78,7 +78,8 @@ def register(
             hash_field="model_fingerprint",
             asset="trained_model",
         ).record.evidence
-        with workspace.lease(product.name, run.stream.name):
+        _require_same_declaration(product, trained)
+        with workspace.lease(product.name, run.stream.name) as lease:
             uri = require_text(trained, "model_uri", "trained_model")
             digest = require_text(trained, "model_digest", "trained_model")
             run.report(f"reading {uri} back")
@@ -100,6 +101,7 @@ def register(
                 "audit_stream": run.stream.name,
             }
             run.report(f"registering {product.model}")
+            lease.check()
             version = workspace.registry.register(
                 model=product.model,
                 source=uri,
@@ -107,6 +109,7 @@ def register(
                 tags=tags,
             )
             if passed:
+                lease.check()
                 workspace.registry.set_alias(version, CHALLENGER)
             governed.run = run.with_mlflow_run(version.run_id).ref
             governed.evidence |= {
@@ -135,6 +138,16 @@ def register(
         gates=gates,
         event_key=governed.event_key,
     )
+
+
+def _require_same_declaration(product: ModelProduct, trained: Mapping[str, Any]) -> None:
+    """Refuse a model that another version of the YAML trained: its gates would judge a stranger."""
+    if trained.get("training_digest") != product.training_digest:
+        raise EvidenceError(
+            f"contract, target, features, candidates or search of {product.name} changed since "
+            "the model was trained",
+            remedy="materialize trained_model again",
+        )
 
 
 def require_digest(workspace: Workspace, uri: str, digest: str) -> None:

@@ -147,6 +147,7 @@ def train_candidates(
             "winner": result.winner,
             "metrics": dict(result.evaluation.metrics),
             "product_digest": product.digest,
+            "training_digest": product.training_digest,
             "upstream_event": upstream.event_key if upstream else None,
         }
     return TrainedModel(

@@ -21,6 +21,8 @@ from interlock.adapters.tracking import ExperimentTracker
 from interlock.errors import DataError
 from interlock.governance.principal import Principal
 
+SYSTEM_PATHS = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/etc")))
+"""Where Linux keeps processes' environments, devices, and secrets handed to containers."""
 LEASE_TTL = timedelta(seconds=60)  # how long a killed run blocks its product at most
 
 
@@ -40,6 +42,8 @@ class Workspace:
         jobs: Cores that training may use.
         clock: The time, aware UTC.
         secret: Looks up a secret by the name a product gives, e.g. a database's address.
+        private_paths: Folders that no product may read.
+        private_buckets: Buckets that no product may read.
     """
 
     authority: Authority
@@ -53,6 +57,8 @@ class Workspace:
     jobs: int
     clock: Callable[[], datetime]
     secret: Callable[[str], str]
+    private_paths: tuple[Path, ...] = SYSTEM_PATHS
+    private_buckets: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def scratch_folder(self) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from interlock.errors import SourceError
 from interlock.ml.source import PostgresSource
 
 CONNECT_SECONDS = 10  # a database that is there answers within one
+_CODES_THAT_QUOTE_VALUES = {"22", "23"}  # data exceptions, integrity violations (SQL classes)
 # Values as text depend on these settings; fixed, equal rows give equal bytes.
 _SESSION = (
     "SET LOCAL DateStyle = 'ISO, YMD'",
@@ -53,13 +54,24 @@ def copy_query(source: PostgresSource, *, dsn: str, sink: Sink) -> None:
                 cursor.execute(statement)
             cursor.copy_expert(_copy_statement(source, connection), sink)
     except psycopg2.Error as error:
-        found = error.diag.message_primary or str(error).strip() or type(error).__name__
+        found = _text_of(error)
         raise SourceError(
             f"the database refuses the query of {source.dsn_variable}: {found}",
-            remedy="correct source.query and source.order_by of the product",
+            remedy="correct source.query and source.order_by of the product; psql shows all of it",
         ) from error
     finally:
         connection.close()
+
+
+def _text_of(error: Any) -> str:
+    """What the database says, unless that may quote the values of rows.
+
+    The text ends in the audit trail, from which nothing can be removed.
+    """
+    code = error.pgcode or ""
+    if code[:2] in _CODES_THAT_QUOTE_VALUES:
+        return f"{type(error).__name__}, SQLSTATE {code}"
+    return error.diag.message_primary or str(error).strip() or type(error).__name__
 
 
 def _copy_statement(source: PostgresSource, connection: Any) -> str:

@@ -94,8 +94,13 @@ class RunTokens:
         try:
             store.put_new(bucket, claim, run_id.encode(), content_type="text/plain")
         except ObjectExists:
-            return store.get(bucket, claim) == run_id.encode()
+            return store.get_oldest(bucket, claim) == run_id.encode()
         return True
+
+    def schedule_of(self, token: str) -> str | None:
+        """The schedule that an intact token in time names; None for any other text."""
+        claims = self._claims(token)
+        return None if claims is None else str(claims["sub"])
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         import jwt

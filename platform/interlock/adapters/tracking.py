@@ -166,9 +166,9 @@ class ExperimentTracker:
 
         experiment = self._experiment(product)
         with translated("open a run"):
-            active = mlflow.start_run(
-                experiment_id=experiment, run_name=name, tags=dict(tags), log_system_metrics=False
-            )
+            # By its id: without one MLflow resumes the run that MLFLOW_RUN_ID names.
+            created = self._connection.client.create_run(experiment, run_name=name, tags=dict(tags))
+            active = mlflow.start_run(run_id=created.info.run_id, log_system_metrics=False)
         try:
             yield TrackedRun(self._connection.client, experiment, active.info.run_id)
         except BaseException as error:
