@@ -40,6 +40,10 @@ unit: setup ## Run the tests that start no service
 test: ## Everything: style, types, imports, all tests with coverage
 	@./scripts/test.sh
 
+.PHONY: stack-test
+stack-test: setup ## Build the composed stack, use it, break it and remove it; needs Docker
+	@$(BIN)/pytest -p no:randomly -p no:cacheprovider platform_tests/stack/check_stack.py
+
 .PHONY: demo
 demo: ## Run a governed pipeline on real data
 	@./scripts/demo.sh

@@ -66,24 +66,24 @@ interlock() {
 }
 
 export_trail() {
-  local broken=''
-  interlock audit export "$COPY" || broken=1
+  local intact=1 verdict
+  interlock audit export "$COPY" || intact=''
   # Out of the container by copy, so that the files belong to whoever calls this.
   docker cp --quiet "$COURIER:$COPY" "$folder" 2>/dev/null ||
     die 'the audit trail could not be exported' \
       'see above; nothing was removed. docs/troubleshooting.md, "The trail cannot be exported"'
-  if [ -z "$broken" ]; then
-    interlock audit verify --export "$COPY" || broken=1
-  fi
+  # The exit code of this would tell of the export itself, which has no end in its own copy.
+  verdict=$(interlock audit verify --json --export "$COPY" || true)
+  grep -q '"intact": true' <<<"$verdict" || intact=''
   # Records that still wait for the store are part of the trail too.
-  docker cp --quiet "$COURIER:/var/lib/interlock/spool" "$folder/spool" 2>/dev/null || true
-  rmdir "$folder/spool" 2>/dev/null || true # there were none
-  if [ -n "$broken" ]; then
-    [ -n "$accept_broken" ] ||
-      die "the exported audit trail in $folder is not intact" \
-        'find out why before anything is removed; --accept-broken-trail goes on all the same'
-    warn "the exported audit trail in $folder is NOT intact, which was accepted"
-  fi
+  docker cp --quiet "$COURIER:/var/lib/interlock/spool" "$folder/waiting" 2>/dev/null || true
+  rm -f "$folder/waiting/.lock"
+  find "$folder" -type d -empty -delete
+  [ -z "$intact" ] || return 0
+  [ -n "$accept_broken" ] ||
+    die "the exported audit trail in $folder is not intact" \
+      'find out why before anything is removed; --accept-broken-trail goes on all the same'
+  warn "the exported audit trail in $folder is NOT intact, which was accepted"
 }
 
 ask() {
@@ -104,11 +104,13 @@ ask() {
 }
 
 remove() {
-  local name volume
+  local name volume kept
+  kept=$(volume_of minio)
+  if [ -d "$folder/waiting" ]; then kept+=$'\n'$(volume_of spool); fi # the next stack writes them
   docker rm --force "$COURIER" >/dev/null 2>&1 || true
   docker compose down --remove-orphans --timeout 30
   docker volume ls --quiet --filter "label=com.docker.compose.project=$(project)" | while read -r volume; do
-    if [ -z "$destroy" ] && [ "$volume" = "$(volume_of minio)" ]; then continue; fi
+    if [ -z "$destroy" ] && contains "$volume" "$kept"; then continue; fi
     docker volume rm "$volume" >/dev/null
     say "removed volume $volume"
   done

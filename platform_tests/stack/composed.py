@@ -1,0 +1,342 @@
+"""The composed stack as a person meets it: scripts, addresses, GraphQL, buckets, alerts.
+
+Works on a copy of the repository with a ``.env``, a compose project, ports and image tags of its
+own, so that neither the checkout nor a stack that runs already is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from interlock.settings import REPOSITORY
+
+PROJECT = "interlock-stack-test"
+PORTS: Mapping[str, int] = {
+    "POSTGRES_PORT": 25432,
+    "MINIO_PORT": 29000,
+    "MINIO_CONSOLE_PORT": 29001,
+    "MLFLOW_PORT": 25000,
+    "DAGSTER_PORT": 23000,
+    "DRIFT_MONITOR_PORT": 29100,
+    "DAGSTER_EXPORTER_PORT": 29200,
+    "PROMETHEUS_PORT": 29090,
+    "ALERTMANAGER_PORT": 29093,
+    "GRAFANA_PORT": 23030,
+}
+JOB = "ml_training_pipeline"
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+ANSWER_SECONDS = 30.0
+RUN_SECONDS = 300.0  # a run takes about 30 on two free cores
+
+LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RUN = """query($id: ID!) { runOrError(runId: $id) { ... on Run {
+  runId status tags { key value } stepStats { stepKey status } } } }"""
+RUNS = """{ runsOrError(limit: 50) { ... on Runs { results {
+  runId status tags { key value } } } } }"""
+MESSAGES = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+  ... on MessageEvent { message }
+  ... on ExecutionStepFailureEvent { error { message } } } } } }"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A Dagster run.
+
+    Attributes:
+        id: Its id.
+        status: Its status.
+        tags: Its tags.
+        steps: Status of each step that has begun.
+    """
+
+    id: str
+    status: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, str] = field(default_factory=dict)
+
+
+class ComposedStack:
+    """A stack in a folder of its own.
+
+    Args:
+        folder: Holds the copy; must not exist.
+        without: Services whose images cannot be had here.
+    """
+
+    def __init__(self, folder: Path, *, without: Sequence[str]) -> None:
+        self.folder = folder
+        self.without = tuple(without)
+        copy_repository(folder)
+        shutil.copy(folder / ".env.example", folder / ".env")
+        own = {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "INTERLOCK_TAG": "stack-test",
+            # The dataset is swapped under the drift monitor's eyes.
+            "COMPOSE_FILE": "docker-compose.yml:docker-compose.dev.yml",
+            **{name: str(port) for name, port in PORTS.items()},
+        }
+        with (folder / ".env").open("a") as file:
+            file.writelines(f"{name}={value}\n" for name, value in own.items())
+
+    # --- scripts and containers
+
+    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs one of ``scripts/`` without a terminal; its output is kept and not judged."""
+        return self._call(f"scripts/{name}", *arguments)
+
+    def build_all(self) -> str:
+        """Builds and starts everything.
+
+        Returns:
+            What the script printed.
+        """
+        leaving_out = [word for name in self.without for word in ("--without", name)]
+        return succeeded(self.script("build-all.sh", *leaving_out))
+
+    def compose(self, *arguments: str) -> str:
+        """Runs ``docker compose``.
+
+        Returns:
+            Its standard output.
+        """
+        return succeeded(self._call("docker", "compose", *arguments), errors=False)
+
+    def interlock(self, *arguments: str, role: str = "auditor") -> subprocess.CompletedProcess[str]:
+        """Runs the command line in the code server's container, as a person there would."""
+        identity = ("--env", f"RUN_ROLE={role}", "--env", "RUN_OWNER=stack-test")
+        command = ("uv", "run", "--no-sync", "interlock", *arguments)
+        return self._call("docker", "compose", "exec", "-T", *identity, "code-server", *command)
+
+    def trail(self) -> dict[str, Any]:
+        """What ``interlock audit verify`` says."""
+        found: dict[str, Any] = json.loads(self.interlock("audit", "verify", "--json").stdout)
+        return found
+
+    def states(self) -> dict[str, str]:
+        """Service to its health, or to its state where it has no healthcheck."""
+        lines = self.compose("ps", "--all", "--format", "json").splitlines()
+        found = [json.loads(line) for line in lines]
+        return {each["Service"]: each["Health"] or each["State"] for each in found}
+
+    def is_healthy(self) -> bool:
+        """Whether every service is."""
+        return all(state in {"healthy", "exited"} for state in self.states().values())
+
+    def start_again(self, *services: str) -> None:
+        """Starts services and waits until they, and all others, are healthy."""
+        self.compose("start", *services)
+        wait_until(self.is_healthy, "every service is healthy again", seconds=180)
+
+    # --- Dagster
+
+    def graphql(self, query: str, **variables: Any) -> Any:
+        """Asks Dagster's web server as its pages do."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        answer = json.loads(fetch(f"{self.url('DAGSTER_PORT')}/graphql", body))
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def launch(self, job: str = JOB) -> str:
+        """Launches a job.
+
+        Returns:
+            The run's id.
+        """
+        selector = {
+            "repositoryLocationName": "interlock",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        params = {"selector": selector, "runConfigData": "{}", "executionMetadata": {"tags": []}}
+        answer = self.graphql(LAUNCH, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def run(self, run_id: str) -> Run:
+        """A run as it is now."""
+        return as_run(self.graphql(RUN, id=run_id)["runOrError"])
+
+    def runs(self) -> list[Run]:
+        """The newest runs."""
+        return [as_run(each) for each in self.graphql(RUNS)["runsOrError"]["results"]]
+
+    def messages(self, run_id: str) -> str:
+        """Everything that Dagster logged of a run."""
+        events = self.graphql(MESSAGES, id=run_id)["logsForRun"]["events"]
+        return "\n".join(
+            f"{each.get('message', '')} {(each.get('error') or {}).get('message', '')}"
+            for each in events
+        )
+
+    def wait_for_step(self, run_id: str, step: str) -> None:
+        """Waits until a step has begun."""
+        key = f"credit_risk__{step}"
+        wait_until(
+            lambda: key in self.run(run_id).steps, f"{step} begins", seconds=RUN_SECONDS, every=0.5
+        )
+
+    def wait_for_end(self, run_id: str) -> Run:
+        """Waits until a run has ended."""
+        wait_until(
+            lambda: self.run(run_id).status in ENDED, f"run {run_id} ends", seconds=RUN_SECONDS
+        )
+        return self.run(run_id)
+
+    def succeed(self) -> Run:
+        """Launches the job and sees it succeed."""
+        run = self.wait_for_end(self.launch())
+        assert run.status == "SUCCESS", self.messages(run.id)
+        return run
+
+    # --- MLflow, object store, Prometheus
+
+    def mlflow(self, path: str, **body: Any) -> Any:
+        """Posts to MLflow's REST API, or gets where there is nothing to post."""
+        url = f"{self.url('MLFLOW_PORT')}/api/2.0/mlflow/{path}"
+        return json.loads(fetch(url, json.dumps(body).encode() if body else None))
+
+    def s3(self, user: str) -> Any:
+        """A client of the object store.
+
+        Args:
+            user: ``monitoring``, ``runs`` or ``root``.
+        """
+        if user == "root":
+            access_key, secret = "interlock-admin", self.setting("MINIO_ROOT_PASSWORD")
+        else:
+            access_key = f"interlock-{user}"
+            secret = self.setting(f"{user.upper()}_S3_SECRET_KEY")
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url("MINIO_PORT"),
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+        )
+
+    def audit_events(self) -> dict[str, dict[str, Any]]:
+        """Key to event, read from the bucket as an auditor reads it in the console."""
+        client = self.s3("monitoring")
+        pages = client.get_paginator("list_objects_v2").paginate(
+            Bucket="interlock-audit", Prefix="governance/audit/"
+        )
+        keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return {
+            key: json.loads(client.get_object(Bucket="interlock-audit", Key=key)["Body"].read())
+            for key in keys
+        }
+
+    def prometheus(self, path: str) -> Any:
+        """Asks Prometheus."""
+        return json.loads(fetch(f"{self.url('PROMETHEUS_PORT')}/api/v1/{path}"))["data"]
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire."""
+        alerts = self.prometheus("alerts")["alerts"]
+        return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
+
+    # --- what it stands on
+
+    def url(self, port: str) -> str:
+        """Address of a service, by the variable of its port."""
+        return f"http://127.0.0.1:{PORTS[port]}"
+
+    def setting(self, name: str) -> str:
+        """A variable of ``.env``."""
+        lines = (self.folder / ".env").read_text().splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
+
+    def _call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            text=True,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def copy_repository(folder: Path) -> None:
+    """Copies what git knows or would know of the checkout.
+
+    Args:
+        folder: Where to; must not exist.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source, target = REPOSITORY / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+
+
+def succeeded(done: subprocess.CompletedProcess[str], *, errors: bool = True) -> str:
+    """What a command printed, once it is certain that it went well."""
+    assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + (done.stderr if errors else "")
+
+
+def fetch(url: str, body: bytes | None = None) -> bytes:
+    """The body of a 200."""
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - addresses of this test
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+        found: bytes = answer.read()
+        return found
+
+
+def as_run(found: Mapping[str, Any]) -> Run:
+    """A run as GraphQL describes it."""
+    return Run(
+        id=found["runId"],
+        status=found["status"],
+        tags={each["key"]: each["value"] for each in found["tags"]},
+        steps={each["stepKey"]: each["status"] for each in found.get("stepStats", [])},
+    )
+
+
+def wait_until(
+    is_true: Callable[[], bool], what: str, *, seconds: float, every: float = 2.0
+) -> None:
+    """Waits for something; a service that does not answer meanwhile is no failure yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        last = ""
+        try:
+            if is_true():
+                return
+        except (OSError, urllib.error.URLError) as error:
+            last = f" (last: {error})"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}{last}"
+        time.sleep(every)
+
+
+def left_of(project: str) -> Iterator[str]:
+    """Everything that Docker still has of a project: containers, volumes, networks, images."""
+    label = f"label=com.docker.compose.project={project}"
+    for kind in (["ps", "--all"], ["volume", "ls"], ["network", "ls"]):
+        command = ["docker", *kind, "--quiet", "--filter", label]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        yield from (f"{kind[0]} {name}" for name in done.stdout.split())
+    images = ["docker", "images", "--quiet", "interlock/*:stack-test"]
+    done = subprocess.run(images, capture_output=True, text=True, check=True)
+    yield from (f"image {name}" for name in done.stdout.split())
