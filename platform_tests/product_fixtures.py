@@ -358,10 +358,11 @@ class World:
         return isinstance(self.store, MemoryObjectStore)
 
     def records(self, run: str | None = None) -> list[AuditRecord]:
-        """The audit trail's records, of one run or of all."""
+        """The audit trail's records: of one run in the order of its chain, or all by time."""
         streams = self.audit.streams()
         chosen = [s for s in streams if run is None or s.name == f"tiny-{run}"]
-        return [decode(each.data).record for s in chosen for each in self.audit.read(s)]
+        found = [decode(each.data).record for s in chosen for each in self.audit.read(s)]
+        return found if run is not None else sorted(found, key=lambda record: record.time)
 
     def story(self, run: str | None = None) -> list[tuple[str, str]]:
         """Action and outcome of each record."""
