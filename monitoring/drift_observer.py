@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -89,8 +89,7 @@ class DriftObserver:
         """
         now = self._sources.clock()
         whole = self._whole_read is None or now - self._whole_read >= WHOLE_TRAIL
-        days = None if whole else [(now - timedelta(days=1)).date(), now.date()]
-        self._state.add(self._sources.tail.read(days))
+        self._state.add(self._sources.tail.read(None if whole else self._recent_days(now)))
         if whole:
             self._whole_read = now
         products = self._state.products
@@ -176,6 +175,12 @@ class DriftObserver:
                 remedy="give the monitor's user the right to read the folders of INTERLOCK_HOME",
             ) from error
         return LocalView(spooled, {name: (each.free, each.total) for name, each in usage.items()})
+
+    def _recent_days(self, now: datetime) -> list[date]:
+        """Where events are expected; other clocks may be ahead of this one."""
+        around = {(now + timedelta(days=each)).date() for each in (-1, 0, 1)}
+        newest = self._sources.tail.newest_day
+        return sorted(around if newest is None else {*around, newest})
 
     def _drift(self, name: str, product: ProductState) -> DriftView:
         champion = self._aliases.get((name, "champion"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from interlock.actions.validate import validate
 from interlock.adapters.audit_tail import AuditTail
 from interlock.adapters.new_file import file_sha256
 from interlock.errors import AccessDenied, ConfigurationError, MonitoringError, StoreUnavailable
+from interlock.governance.audit import Stream
 from interlock.governance.principal import Role
 from interlock.settings import Settings
 from monitoring import drift_check, drift_metrics, drift_monitor
@@ -335,14 +337,33 @@ def test_older_streams_are_looked_at_again_after_an_hour(
     made: tuple[World, Made], tmp_path: Path
 ) -> None:
     world, _ = made
+    (old,) = world.audit.streams()
+    record = world.records()[0]
     world.clock.advance(days=3)
+    world.audit.append(
+        Stream("newest", old.opened + timedelta(days=3)), replace(record, id="newest")
+    )
     monitor = monitor_of(sources(world, tmp_path))
-    before = samples(monitor)["audit_events_total data:ingest started"]
-    world.csv.write_text(table_text(rows_of_applicants(seed=9)))
-    ingest(world.workspace(), tiny_product(), world.run("run-1", step="tiny/raw_data"))
-    assert samples(monitor)["audit_events_total data:ingest started"] == before
+    count = "audit_events_total data:ingest started"
+    before = samples(monitor)[count]
+    world.audit.append(old, replace(record, id="late"))
+    assert samples(monitor)[count] == before
     world.clock.advance(hours=1)
-    assert samples(monitor)["audit_events_total data:ingest started"] == before + 1
+    assert samples(monitor)[count] == before + 1
+
+
+def test_a_stream_of_a_clock_that_is_ahead_is_followed(
+    made: tuple[World, Made], tmp_path: Path
+) -> None:
+    world, _ = made
+    record = world.records()[0]
+    ahead = Stream("ahead", world.clock().date() + timedelta(days=400))
+    world.audit.append(ahead, record)
+    monitor = monitor_of(sources(world, tmp_path))
+    count = "audit_events_total data:ingest started"
+    before = samples(monitor)[count]
+    world.audit.append(ahead, replace(record, id="next"))
+    assert samples(monitor)[count] == before + 1
 
 
 def test_records_that_wait_are_counted(made: tuple[World, Made], tmp_path: Path) -> None:
