@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import click
 from rich.text import Text
 
+from interlock.adapters.audit_log import AuditLog
 from interlock.assembly import process_context
 from interlock.cli import view
 from interlock.cli.entering import opened
 from interlock.cli.trail import OUTCOME_STYLES, TRAIL, event_row, read_events
 from interlock.cli.verb import Result, Terminal, verb
+from interlock.governance.audit import AuditEvent, Stream
 from interlock.governance.policy import Action
 
 
@@ -26,7 +30,7 @@ def command(terminal: Terminal, limit: int) -> Result:
         context = process_context("audit-list", terminal.say)
         with workspace.authority.govern(Action.AUDIT_READ, TRAIL, context) as governed:
             others = [each for each in audit.streams() if each != context.stream]
-            listed = [(each, read_events(audit, each)) for each in others[-limit:]]
+            listed = _newest(audit, others, limit)
             governed.evidence |= {"streams": len(listed)}
     streams: list[dict[str, Any]] = [
         {
@@ -35,7 +39,7 @@ def command(terminal: Terminal, limit: int) -> Result:
             "events": len(events),
             "last": event_row(events[-1]),
         }
-        for stream, events in sorted(listed, key=lambda each: each[1][-1].record.time)
+        for stream, events in listed
     ]
     rows = [
         (
@@ -54,3 +58,15 @@ def command(terminal: Terminal, limit: int) -> Result:
         view=[shown],
         notes=[f"{more} older streams; see --limit"] if more else [],
     )
+
+
+def _newest(
+    audit: AuditLog, streams: Sequence[Stream], limit: int
+) -> list[tuple[Stream, tuple[AuditEvent, ...]]]:
+    """The streams that were written to last, of the newest days; the newest last.
+
+    Only an event knows its time, so the streams of a day are read before the day is cut.
+    """
+    first_day = streams[-limit].opened if len(streams) > limit else date.min
+    read = [(each, read_events(audit, each)) for each in streams if each.opened >= first_day]
+    return sorted(read, key=lambda each: each[1][-1].record.time)[-limit:]

@@ -43,6 +43,6 @@ def command(terminal: Terminal, stream: str, number: int | None) -> Result:
         ],
     }
     if number is not None:
-        return Result(document, view=[Text(chosen[0].data.decode().rstrip())])
+        return Result(document, view=[Text(chosen[0].data.decode().rstrip(), no_wrap=True)])
     rows = [event_row(event) for event in events]
     return Result(document, view=[view.heading(str(found)), *events_view(rows)])

@@ -29,22 +29,28 @@ def call(*words: str, **variables: str) -> str:
     return " ".join([*settings, view.program(), *map(shlex.quote, words)])
 
 
-def after_run(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+def after_run(
+    document: Mapping[str, Any], addresses: Mapping[str, str]
+) -> Iterator[RenderableType]:
     """What to try after a run.
 
     Args:
         document: As ``run_document`` makes it.
+        addresses: Where `interlock up` serves; empty when it does not run.
     """
     lines = [(call("audit", "verify"), "verify the whole audit trail")]
     if document["audit"]["events"]:
         show = call("audit", "show", document["audit"]["stream"])
         lines.append((show, "read this run's events"))
-    lines += list(_steps(document))
+    lines += list(_steps(document, running=bool(addresses)))
     yield view.heading("Next")
     yield view.commands(lines)
+    if addresses:
+        yield view.heading("Running")
+        yield view.pairs(addresses.items())
 
 
-def _steps(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _steps(document: Mapping[str, Any], *, running: bool) -> Iterator[tuple[str, str]]:
     if "denied" in document:
         action = document["denied"]["action"]
         words = (action,) if action in tuple(Action) else ()
@@ -55,6 +61,7 @@ def _steps(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield call("deploy-check", name), "may this version be deployed here?"
         yield call("policy", "explain"), "who may do what"
         yield call("run", document["product"], RUN_ROLE="auditor"), "see a denial"
-        yield call("up"), "Dagster, MLflow and S3 for daily work"
+        if not running:
+            yield call("up"), "Dagster, MLflow and S3 for daily work"
     else:
         yield call("doctor"), "check what usually goes wrong"

@@ -24,6 +24,7 @@ from interlock.cli.progress import PREPARE, Watcher
 from interlock.cli.run_document import PipelineRun
 from interlock.cli.run_state import dagster_instance, known_to_live
 from interlock.cli.trail import RunAudit, read_audit
+from interlock.cli.verb import unexpected
 from interlock.definitions import build_defs
 from interlock.errors import EvidenceError, InterlockError
 from interlock.governance.audit import Stream
@@ -78,6 +79,9 @@ class ObservedGuard(Guard):
             self.error = InterlockError(
                 f"the run was interrupted in {name}", remedy="run it again; it begins anew"
             )
+            raise
+        except Exception as error:
+            self.error = unexpected(error)
             raise
         finally:
             self.seconds[name] = time.monotonic() - began
@@ -151,11 +155,10 @@ def _error(
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error is not None:
             found = event.step_failure_data.error
-            cause = found.cause or found
-            return InterlockError(
-                f"step {event.step_key} failed: {cause.message.strip()}".rstrip(". "),
-                remedy="run it again with --debug and report what it prints",
-            )
+            first_line = (found.cause or found).message.strip().splitlines()[0]
+            error = unexpected(RuntimeError(f"{first_line} (in {event.step_key})"))
+            error.__cause__ = RuntimeError(found.to_string())  # for --debug
+            return error
     return InterlockError(
         "the run failed before its first step",
         remedy="run it again with --debug and report what it prints",

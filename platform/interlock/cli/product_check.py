@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,15 +15,24 @@ from interlock.cli.verb import Result, Terminal, verb
 
 @verb("check")
 @click.argument("name", required=False)
-def command(terminal: Terminal, name: str | None) -> Result:  # noqa: ARG001 - a verb's form
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Another folder of products.",
+)
+def command(
+    terminal: Terminal,  # noqa: ARG001 - a verb's form
+    name: str | None,
+    folder: Path | None,
+) -> Result:
     """Check the YAML of all products, or of product NAME; exits with 1 when one is wrong."""
-    from interlock.definitions import load_products
+    from interlock.definitions import DEFS, load_products
 
     if name is not None:
-        product = named_product(name)
+        product = named_product(name, folder)
         found: list[dict[str, Any]] = [{"name": product.name, "valid": True, "error": None}]
     else:
-        loaded = load_products()
+        loaded = load_products(folder or DEFS)
         found = [
             *({"name": each.name, "valid": True, "error": None} for each in loaded.products),
             *(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +17,8 @@ from interlock.cli.refusal import Refusal
 from interlock.cli.run_document import PipelineRun, run_document
 from interlock.cli.run_view import run_view
 from interlock.cli.verb import Result, Terminal, verb
+from interlock.local.home import Home
+from interlock.local.liveness import status
 from interlock.local.platform import connected
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ def run_product(terminal: Terminal, name: str) -> Result:
     settings = settings_or_refusal(terminal)
     if isinstance(settings, Refusal):
         refused = PipelineRun(name, None, {}, settings.denial, {}, settings.audit)
-        return _result(refused, total=time.monotonic() - began)
+        return _result(refused, total=time.monotonic() - began, addresses={})
     product = named_product(name)
     with progress_on(terminal.err) as watcher:
         watcher.began(PREPARE)
@@ -47,22 +51,25 @@ def run_product(terminal: Terminal, name: str) -> Result:
             from interlock.cli.pipeline import run_pipeline
 
             run = run_pipeline(found, product, watcher)
-    return _result(run, total=time.monotonic() - began)
+    running = status(Home(settings.home))
+    addresses = running.addresses if running is not None else {}
+    return _result(run, total=time.monotonic() - began, addresses=addresses)
 
 
-def named_product(name: str) -> ModelProduct:
+def named_product(name: str, folder: Path | None = None) -> ModelProduct:
     """A product by its name.
 
     Args:
         name: As it was typed.
+        folder: Where the products are; by default where those of the code location are.
 
     Raises:
         click.BadParameter: There is none.
         ProductError: Its YAML is wrong.
     """
-    from interlock.definitions import load_products
+    from interlock.definitions import DEFS, load_products
 
-    loaded = load_products()
+    loaded = load_products(folder or DEFS)
     if name in loaded.errors:
         raise loaded.errors[name]
     known = {product.name: product for product in loaded.products}
@@ -73,6 +80,8 @@ def named_product(name: str) -> ModelProduct:
     return known[name]
 
 
-def _result(run: PipelineRun, *, total: float) -> Result:
+def _result(run: PipelineRun, *, total: float, addresses: Mapping[str, str]) -> Result:
     document = run_document(replace(run, seconds={**run.seconds, "total": total}))
-    return Result(document, view=[*run_view(document), *after_run(document)], error=run.error)
+    return Result(
+        document, view=[*run_view(document), *after_run(document, addresses)], error=run.error
+    )

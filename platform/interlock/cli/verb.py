@@ -23,12 +23,12 @@ from typing import Any, Concatenate, ParamSpec
 import click
 from rich.console import Console, RenderableType
 from rich.text import Text
+from rich.traceback import Traceback
 
 from interlock.cli.app import DENIED, FAILURE, OK
 from interlock.errors import AccessDenied, DeploymentRefused, InterlockError
 
 P = ParamSpec("P")
-INTERRUPTED = "Interrupted."
 
 
 @dataclass(frozen=True)
@@ -158,22 +158,22 @@ def _call(function: Callable[[], Result], terminal: Terminal, *, debug: bool) ->
         try:
             result = function()
         except InterlockError as error:
-            _show_traceback(terminal, debug=debug)
-            result = Result(document=error_document(error), error=error)
+            result = Result(error_document(error), error=error)
         except KeyboardInterrupt:
-            _show_traceback(terminal, debug=debug)
-            terminal.err.print(INTERRUPTED)
-            if terminal.as_json:
-                found = {"type": "Interrupted", "message": INTERRUPTED, "remedy": "run it again"}
-                _print_document(terminal, {"error": found})
-            return FAILURE
+            result = _failed("the command was interrupted", "run it again")
         except (click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001 - a mistake of ours must read like an error too
-            _show_traceback(terminal, debug=debug)
             mistake = unexpected(error)
-            result = Result(document=error_document(mistake), error=mistake)
+            result = Result(error_document(mistake), error=mistake)
+    if debug and result.error is not None:
+        terminal.err.print(_traceback(result.error))
     return _finish(result, terminal)
+
+
+def _failed(message: str, remedy: str) -> Result:
+    error = InterlockError(message, remedy=remedy)
+    return Result(error_document(error), error=error)
 
 
 def unexpected(error: BaseException) -> InterlockError:
@@ -207,9 +207,8 @@ def _print_document(terminal: Terminal, document: Mapping[str, Any]) -> None:
     terminal.out.file.flush()
 
 
-def _show_traceback(terminal: Terminal, *, debug: bool) -> None:
-    if debug:
-        terminal.err.print_exception(show_locals=False, suppress=[click])
+def _traceback(error: BaseException) -> RenderableType:
+    return Traceback.from_exception(type(error), error, error.__traceback__, suppress=[click])
 
 
 @contextlib.contextmanager
