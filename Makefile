@@ -8,7 +8,7 @@ CODE := platform/interlock platform_tests monitoring scripts/lib
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 .PHONY: setup
 setup: ## Set up .venv from nothing but Python and the package index
@@ -35,6 +35,14 @@ imports: setup ## Check that imports go one way
 .PHONY: unit
 unit: setup ## Run the tests that start no service
 	@$(BIN)/pytest -n 2 platform_tests/unit platform_tests/architecture
+
+.PHONY: rules-test
+rules-test: setup ## Check Prometheus's configuration and test every alert (needs promtool or Docker)
+	@$(BIN)/python -m monitoring.check_rules
+
+.PHONY: dashboards
+dashboards: setup ## Write Grafana's dashboards from their code
+	@$(BIN)/python -m monitoring.dashboards.generate
 
 .PHONY: test
 test: ## Everything: style, types, imports, all tests with coverage

@@ -10,7 +10,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,7 @@ from urllib.parse import quote
 from interlock.errors import MonitoringError
 from monitoring.bounded_http import fetch_json
 from monitoring.dashboards.generate import DASHBOARDS
-from monitoring.dashboards.panels import Dashboard, Query
+from monitoring.dashboards.panels import Dashboard, Panel
 
 # What Grafana puts in place of its variables when all products and a day are shown.
 VARIABLES: Final[Mapping[str, str]] = {
@@ -73,36 +73,47 @@ def interpolated(expr: str) -> str:
 
 
 def check(
-    url: str, *, timeout: float, dashboards: Iterable[Dashboard] = DASHBOARDS
+    url: str,
+    *,
+    timeout: float,
+    after_a_run: bool = False,
+    dashboards: Iterable[Dashboard] = DASHBOARDS,
 ) -> list[Finding]:
     """Asks every query.
 
     Args:
         url: Of Prometheus, ``http://host:port``.
         timeout: For one answer, seconds.
+        after_a_run: Whether a product has run and passed its gates; fewer excuses hold then.
         dashboards: Whose panels.
 
     Returns:
         A finding per query, in the dashboards' order.
     """
     return [
-        _finding(url, dashboard.title, panel.title, query, timeout=timeout)
+        Finding(dashboard.title, panel.title, expr, *_asked(url, expr, excuse, timeout=timeout))
         for dashboard in dashboards
         for panel in dashboard.panels
-        for query in panel.queries
+        for expr, excuse in _questions(panel, after_a_run=after_a_run)
     ]
 
 
-def _finding(url: str, dashboard: str, panel: str, query: Query, *, timeout: float) -> Finding:
-    expr = interpolated(query.expr)
+def _questions(panel: Panel, *, after_a_run: bool) -> Iterator[tuple[str, str]]:
+    """Each query of a panel, and why it may be empty; "" where it may not."""
+    for query in panel.queries:
+        excuse = query.may_be_empty
+        holds = excuse is not None and not (after_a_run and excuse.until_first_run)
+        yield interpolated(query.expr), excuse.text if excuse is not None and holds else ""
+
+
+def _asked(url: str, expr: str, excuse: str, *, timeout: float) -> tuple[Verdict, int, str]:
     try:
         series = _series(url, expr, timeout=timeout)
     except MonitoringError as error:
-        return Finding(dashboard, panel, expr, Verdict.REFUSED, 0, error.message)
+        return Verdict.REFUSED, 0, error.message
     if series:
-        return Finding(dashboard, panel, expr, Verdict.DATA, series, "")
-    verdict = Verdict.EMPTY_FOR_A_REASON if query.may_be_empty else Verdict.EMPTY
-    return Finding(dashboard, panel, expr, verdict, 0, query.may_be_empty)
+        return Verdict.DATA, series, ""
+    return Verdict.EMPTY_FOR_A_REASON if excuse else Verdict.EMPTY, 0, excuse
 
 
 def _series(url: str, expr: str, *, timeout: float) -> int:
@@ -127,9 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--prometheus-url", default="http://127.0.0.1:9090")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one answer")
+    parser.add_argument(
+        "--after-a-run", action="store_true", help="a product has run and passed its gates"
+    )
     parser.add_argument("--json", action="store_true", help="print findings as JSON")
     options = parser.parse_args(arguments)
-    findings = check(options.prometheus_url, timeout=options.timeout)
+    findings = check(
+        options.prometheus_url, timeout=options.timeout, after_a_run=options.after_a_run
+    )
     if options.json:
         print(json.dumps([asdict(each) for each in findings], indent=2))
     else:

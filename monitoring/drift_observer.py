@@ -76,6 +76,7 @@ class DriftObserver:
         self._registry = ModelRegistry(sources.connection)
         self._state = TrailState()
         self._whole_read: datetime | None = None
+        self._trail_is_known = self._aliases_are_known = False
         self._aliases: Aliases = {}
         self._features: dict[str, tuple[str, ...]] = {}
         self._checks: dict[str, DriftCheck] = {}
@@ -87,11 +88,13 @@ class DriftObserver:
         Raises:
             StoreError: It cannot be read.
         """
+        self._trail_is_known = False
         now = self._sources.clock()
         whole = self._whole_read is None or now - self._whole_read >= WHOLE_TRAIL
         self._state.add(self._sources.tail.read(None if whole else self._recent_days(now)))
         if whole:
             self._whole_read = now
+        self._trail_is_known = True
         products = self._state.products
         chosen = self._sources.baseline
         return TrailView(
@@ -120,6 +123,7 @@ class DriftObserver:
         Raises:
             RegistryError: MLflow gave no usable answer.
         """
+        self._aliases_are_known = False
         found = {}
         for name, product in self._state.products.items():
             for alias in ALIASES if product.model is not None else ():
@@ -130,11 +134,21 @@ class DriftObserver:
                         source=version.source,
                         registration=product.versions.get(version.version),
                     )
-        self._aliases = found
+        self._aliases, self._aliases_are_known = found, True
         return found
 
     def drift(self) -> Mapping[str, DriftView]:
-        """Each product's newest data against its baseline."""
+        """Each product's newest data against its baseline.
+
+        Raises:
+            MonitoringError: Trail or aliases were not read now, so what is newest is unknown.
+        """
+        if not self._trail_is_known or not self._aliases_are_known:
+            raise MonitoringError(
+                "the audit trail or the registry could not be read, so neither the newest data nor "
+                "the champion is known",
+                remedy="see the messages about trail and models",
+            )
         return {name: self._drift(name, each) for name, each in self._state.products.items()}
 
     def integrity(self) -> Integrity | None:

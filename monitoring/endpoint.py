@@ -119,6 +119,7 @@ def run_exporter(collector: Collector, loops: Sequence[Loop], *, host: str, port
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; the sections tell the end
     with served(collector, host=host, port=port) as at:
         logging.getLogger(__name__).info("metrics at http://%s:%d/metrics", host, at)
         run_until(stop, loops)

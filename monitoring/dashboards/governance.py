@@ -8,6 +8,7 @@ from monitoring.dashboards.panels import (
     YELLOW,
     ZERO_IS_GOOD,
     Dashboard,
+    Excuse,
     Kind,
     Panel,
     Query,
@@ -16,7 +17,7 @@ from monitoring.dashboards.panels import (
     runbook,
 )
 
-EMPTY_TRAIL = "the audit trail is still empty"
+EMPTY_TRAIL = Excuse("the audit trail is still empty", until_first_run=True)
 
 GOVERNANCE = Dashboard(
     uid="interlock-governance",
@@ -75,7 +76,7 @@ GOVERNANCE = Dashboard(
                         Query(
                             "max(audit_spooled_records)",
                             "waiting",
-                            may_be_empty="nothing ever had to wait, so there is no spool",
+                            may_be_empty=Excuse("nothing ever had to wait, so there is no spool"),
                         ),
                     ),
                     kind=Kind.STAT,
@@ -218,7 +219,9 @@ GOVERNANCE = Dashboard(
                         Query(
                             'sum by (product, metric) (gates_failed_total{product=~"$product"})',
                             "{{product}} {{metric}}",
-                            may_be_empty="no version was registered yet",
+                            may_be_empty=Excuse(
+                                "no version was registered yet", until_first_run=True
+                            ),
                         ),
                     ),
                     kind=Kind.BARS,

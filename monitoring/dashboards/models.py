@@ -7,6 +7,7 @@ from monitoring.dashboards.panels import (
     RED,
     YELLOW,
     Dashboard,
+    Excuse,
     Kind,
     Panel,
     Query,
@@ -16,8 +17,8 @@ from monitoring.dashboards.panels import (
     runbook,
 )
 
-NO_VERSION = "no version was registered yet"
-NO_ALIAS = "no version has passed its gates yet"
+NO_VERSION = Excuse("no version was registered yet", until_first_run=True)
+NO_ALIAS = Excuse("no version has passed its gates yet", until_first_run=True)
 
 
 def _metric(title: str, metric: str, description: str, *, unit: str = "short") -> Panel:
@@ -31,7 +32,7 @@ def _metric(title: str, metric: str, description: str, *, unit: str = "short") -
             Query(
                 f"model_gate_limit{{{chosen}}}",
                 "{{product}} gate ({{direction}})",
-                may_be_empty="no gate limits it",
+                may_be_empty=Excuse("no gate limits it"),
             ),
         ),
         unit=unit,
@@ -160,7 +161,9 @@ MODELS = Dashboard(
                             "- on (product, metric) max by (product, metric) "
                             '(model_metric{product=~"$product", alias="champion"})',
                             "{{product}} {{metric}}",
-                            may_be_empty="no gate has an upper limit, or there is no champion",
+                            may_be_empty=Excuse(
+                                "no gate has an upper limit, or there is no champion"
+                            ),
                         ),
                     ),
                     kind=Kind.BARS,

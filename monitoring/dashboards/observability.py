@@ -10,6 +10,7 @@ from monitoring.dashboards.panels import (
     YES_NO,
     ZERO_IS_GOOD,
     Dashboard,
+    Excuse,
     Kind,
     Panel,
     Query,
@@ -19,7 +20,8 @@ from monitoring.dashboards.panels import (
     runbook,
 )
 
-NO_CHAMPION = "needs a champion, whose snapshot is the baseline"
+NO_DATA = Excuse("nothing was ingested yet", until_first_run=True)
+NO_CHAMPION = Excuse("needs a champion, whose snapshot is the baseline", until_first_run=True)
 
 OBSERVABILITY = Dashboard(
     uid="interlock-observability",
@@ -76,7 +78,7 @@ OBSERVABILITY = Dashboard(
                         Query(
                             "sum by (alertname, severity, product, schedule, pipeline, section) "
                             '(ALERTS{alertstate="firing", severity!="none"})',
-                            may_be_empty="no alert fires",
+                            may_be_empty=Excuse("no alert fires"),
                         ),
                     ),
                     kind=Kind.TABLE,
@@ -99,7 +101,7 @@ OBSERVABILITY = Dashboard(
                             f"histogram_quantile({quantile}, sum by (le) "
                             "(rate(mlflow_http_request_duration_seconds_bucket[$__rate_interval])))",
                             f"p{quantile * 100:g}",
-                            may_be_empty="nobody asked MLflow lately",
+                            may_be_empty=Excuse("nobody asked MLflow lately"),
                         )
                         for quantile in (0.5, 0.95)
                     ),
@@ -116,14 +118,26 @@ OBSERVABILITY = Dashboard(
                 Panel(
                     "Rows",
                     "Rows of each product's newest snapshots: as they came, and accepted.",
-                    (Query('data_row_count{product=~"$product"}', "{{product}} {{asset}}"),),
+                    (
+                        Query(
+                            'data_row_count{product=~"$product"}',
+                            "{{product}} {{asset}}",
+                            may_be_empty=NO_DATA,
+                        ),
+                    ),
                     links=(dagit("/assets"),),
                     low=0,
                 ),
                 Panel(
                     "Data quality",
                     "Score of the newest validated snapshot; 1 is a snapshot that broke no rule.",
-                    (Query('data_quality_score{product=~"$product"}', "{{product}}"),),
+                    (
+                        Query(
+                            'data_quality_score{product=~"$product"}',
+                            "{{product}}",
+                            may_be_empty=NO_DATA,
+                        ),
+                    ),
                     unit="percentunit",
                     thresholds=((None, RED), (0.95, GREEN)),
                     links=(dagit("/assets"), runbook("DataQualityLow")),
@@ -132,21 +146,39 @@ OBSERVABILITY = Dashboard(
                 Panel(
                     "Quarantined rows",
                     "Rows of the newest snapshot that broke the contract.",
-                    (Query('data_quarantined_rows{product=~"$product"}', "{{product}}"),),
+                    (
+                        Query(
+                            'data_quarantined_rows{product=~"$product"}',
+                            "{{product}}",
+                            may_be_empty=NO_DATA,
+                        ),
+                    ),
                     links=(dagit("/assets"), runbook("DataQualityLow")),
                     low=0,
                 ),
                 Panel(
                     "Columns",
                     "Columns of the newest raw snapshot.",
-                    (Query('data_column_count{product=~"$product"}', "{{product}}"),),
+                    (
+                        Query(
+                            'data_column_count{product=~"$product"}',
+                            "{{product}}",
+                            may_be_empty=NO_DATA,
+                        ),
+                    ),
                     kind=Kind.STAT,
                     thresholds=PLAIN,
                 ),
                 Panel(
                     "Blocking rules broken",
                     "Rules that the newest snapshot broke and that let nothing build on it.",
-                    (Query('data_blocking_checks_failed{product=~"$product"}', "{{product}}"),),
+                    (
+                        Query(
+                            'data_blocking_checks_failed{product=~"$product"}',
+                            "{{product}}",
+                            may_be_empty=NO_DATA,
+                        ),
+                    ),
                     kind=Kind.STAT,
                     thresholds=ZERO_IS_GOOD,
                     links=(runbook("DataBlocked"),),
@@ -158,6 +190,7 @@ OBSERVABILITY = Dashboard(
                         Query(
                             'time() - data_last_ingest_timestamp_seconds{product=~"$product"}',
                             "{{product}}",
+                            may_be_empty=NO_DATA,
                         ),
                     ),
                     kind=Kind.STAT,

@@ -35,18 +35,31 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
+class Excuse:
+    """Why a query may return nothing on a healthy platform.
+
+    Attributes:
+        text: The reason.
+        until_first_run: Whether it holds only until a product has run once and passed its gates.
+    """
+
+    text: str
+    until_first_run: bool = False
+
+
+@dataclass(frozen=True)
 class Query:
     """One query of a panel.
 
     Attributes:
         expr: PromQL.
         legend: Grafana's legend, e.g. ``{{product}}``.
-        may_be_empty: Why it may return nothing on a healthy platform; empty when it may not.
+        may_be_empty: Why it may return nothing; None when it may not.
     """
 
     expr: str
     legend: str = ""
-    may_be_empty: str = ""
+    may_be_empty: Excuse | None = None
 
 
 @dataclass(frozen=True)

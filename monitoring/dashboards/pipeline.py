@@ -8,6 +8,7 @@ from monitoring.dashboards.panels import (
     YELLOW,
     ZERO_IS_GOOD,
     Dashboard,
+    Excuse,
     Kind,
     Panel,
     Query,
@@ -16,8 +17,8 @@ from monitoring.dashboards.panels import (
     runbook,
 )
 
-NO_RUN = "no run has ended yet"
-NO_RUN_LATELY = "no run has ended since the exporter started"
+NO_RUN = Excuse("no run has ended yet", until_first_run=True)
+NO_RUN_LATELY = Excuse("no run has ended since the exporter started")
 
 PIPELINE = Dashboard(
     uid="interlock-pipeline",
@@ -124,7 +125,7 @@ PIPELINE = Dashboard(
                         Query(
                             "1000 * max by (pipeline, error) "
                             "(pipeline_last_failure_timestamp_seconds)",
-                            may_be_empty="no run has failed",
+                            may_be_empty=Excuse("no run has failed"),
                         ),
                     ),
                     kind=Kind.TABLE,
@@ -145,7 +146,7 @@ PIPELINE = Dashboard(
                         Query(
                             "pipeline_oldest_run_age_seconds",
                             "{{status}}",
-                            may_be_empty="no run is under way",
+                            may_be_empty=Excuse("no run is under way"),
                         ),
                     ),
                     unit="s",
@@ -165,7 +166,7 @@ PIPELINE = Dashboard(
                         Query(
                             "dagster_schedule_overdue_seconds",
                             "{{schedule}}",
-                            may_be_empty="no schedule is switched on",
+                            may_be_empty=Excuse("no schedule is switched on"),
                         ),
                     ),
                     kind=Kind.STAT,
@@ -240,7 +241,9 @@ PIPELINE = Dashboard(
                             "time() - asset_last_materialization_timestamp_seconds"
                             '{product=~"$product"}',
                             "{{product}} {{asset}}",
-                            may_be_empty="no asset was materialized yet",
+                            may_be_empty=Excuse(
+                                "no asset was materialized yet", until_first_run=True
+                            ),
                         ),
                     ),
                     kind=Kind.BARS,
@@ -257,7 +260,7 @@ PIPELINE = Dashboard(
                         Query(
                             'asset_checks_failed{product=~"$product"}',
                             "{{product}} {{asset}} {{severity}}",
-                            may_be_empty="no check was made yet",
+                            may_be_empty=Excuse("no check was made yet", until_first_run=True),
                         ),
                     ),
                     kind=Kind.BARS,

@@ -9,6 +9,7 @@ from monitoring.dashboards.panels import (
     YELLOW,
     ZERO_IS_GOOD,
     Dashboard,
+    Excuse,
     Kind,
     Panel,
     Query,
@@ -16,7 +17,7 @@ from monitoring.dashboards.panels import (
     runbook,
 )
 
-NOT_SCANNED = "MinIO has not counted its buckets since it started"
+NOT_SCANNED = Excuse("MinIO has not counted its buckets since it started")
 ROOM = ((None, RED), (0.1, YELLOW), (0.25, GREEN))
 
 RESOURCES = Dashboard(
@@ -98,7 +99,7 @@ RESOURCES = Dashboard(
                         Query(
                             "sum by (api) (rate(minio_s3_requests_errors_total[$__rate_interval]))",
                             "{{api}}",
-                            may_be_empty="no request has failed",
+                            may_be_empty=Excuse("no request has failed"),
                         ),
                     ),
                     unit="reqps",
@@ -135,7 +136,7 @@ RESOURCES = Dashboard(
                         Query(
                             "sum by (status) (rate(mlflow_http_request_total[$__rate_interval]))",
                             "{{status}}",
-                            may_be_empty="nobody has asked MLflow yet",
+                            may_be_empty=Excuse("nobody has asked MLflow yet"),
                         ),
                     ),
                     unit="reqps",

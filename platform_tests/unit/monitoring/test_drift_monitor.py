@@ -276,6 +276,7 @@ def test_a_store_that_is_away_takes_away_only_what_it_tells(
     monitor = monitor_of(sources(world, tmp_path))
     found = samples(monitor)
     assert monitor.trail.up is False
+    assert monitor.drift.up is False, "what the newest data is cannot be known"
     assert monitor.integrity.up is False
     assert monitor.local.up is True
     assert "disk_free_bytes home" in found
