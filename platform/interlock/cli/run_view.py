@@ -134,8 +134,8 @@ def _gates(gates: Sequence[Document]) -> RenderableType:
         [
             (
                 gate["metric"],
-                "not measured" if gate["value"] is None else f"{gate['value']:.4g}",
-                f"{'≥' if gate['direction'] == 'min' else '≤'} {gate['limit']:g}",
+                view.figure(gate["value"]),
+                f"{'≥' if gate['direction'] == 'min' else '≤'} {view.figure(gate['limit'])}",
                 view.verdict(gate["passed"], "passed", f"failed: {gate['reason']}"),
             )
             for gate in gates

@@ -6,6 +6,7 @@ nobody looks at a terminal. What is shown is up to each verb.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -74,9 +75,11 @@ def number(value: float | None, places: int = 4) -> str:
     return "" if value is None else f"{value:.{places}f}"
 
 
-def seconds(value: float | None) -> str:
-    """A time span."""
-    return "" if value is None else f"{value:.1f} s"
+def figure(value: float | None) -> str:
+    """A measured value or its limit: counts in full, shares to four places."""
+    if value is None:
+        return "not measured"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4f}"
 
 
 def clock_time(text: str) -> str:
@@ -91,9 +94,12 @@ def program() -> str:
     if found is not None and Path(found).resolve() == own.resolve():
         return "interlock"
     if not own.is_file():
-        return f"{sys.executable} -m interlock.cli"
+        return f"{shlex.quote(sys.executable)} -m interlock.cli"
     here = Path.cwd()
-    return str(own.relative_to(here)) if own.is_relative_to(here) else str(own)
+    if not own.is_relative_to(here):
+        return shlex.quote(str(own))
+    path = str(own.relative_to(here))
+    return shlex.quote(path if "/" in path else f"./{path}")
 
 
 def commands(lines: Iterable[tuple[str, str]]) -> Text:
