@@ -79,7 +79,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def scraped_when(
-    address: str, is_there: Callable[[dict[str, float]], bool], *, seconds: float = 40
+    address: str, is_there: Callable[[dict[str, float]], bool], *, seconds: float = 90
 ) -> dict[str, float]:
     """What an exporter serves as soon as it serves what is waited for."""
     deadline = time.monotonic() + seconds
@@ -115,7 +115,7 @@ def dagster_url(
     environment = {"DAGSTER_HOME": str(home), "PYTHONPATH": str(REPOSITORY / "platform")}
     with process(*words, "-f", str(home / "location.py"), environment=environment) as server:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not _answers(f"{url}/server_info"):
             assert server.poll() is None, "the web server ended"
             assert time.monotonic() < deadline, "the web server does not answer"
