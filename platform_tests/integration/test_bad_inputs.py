@@ -353,6 +353,35 @@ def test_too_few_rows_of_a_class_fail_the_training_and_end_its_run(world: World)
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contract": attributes()["contract"] | {"min_rows": 1}},
+        {"contract": attributes()["contract"] | {"max_quarantined": 1.0}},
+        {"target": {"column": "outcome", "positive": "good", "negative": "bad"}},
+    ],
+    ids=["fewer rows", "more quarantine", "other label"],
+)
+def test_nothing_is_trained_under_another_contract_than_was_held(
+    world: World, changes: dict[str, Any]
+) -> None:
+    validated = run_all(world, tiny_product(), upto="validated_data").validated
+    assert_refused_and_nothing_lost(
+        world,
+        lambda: train_candidates(
+            world.workspace(),
+            tiny_product(**changes),
+            world.run("run-2"),
+            after_validated(validated),
+        ),
+        error=EvidenceError,
+        says="was held against another contract",
+        remedy="materialize validated_data again",
+        action="model:train",
+        run="run-2",
+    )
+
+
 def test_table_of_another_declaration_is_read_anew(world: World) -> None:
     """The wrong delimiter, corrected: the same bytes become another table."""
     world.csv.write_text(table_text().replace(",", ";"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -366,6 +367,14 @@ def test_hash_that_was_never_made_is_refused(validated: Location) -> None:
     assert validated.world.state() == before
 
 
+def test_progress_is_told_step_by_step(location: Location) -> None:
+    told: list[tuple[str, str, str]] = []
+    guard = Guard(location.world.workspace, report=lambda *message: told.append(message))
+    assert location.alone("raw_data", "validated_data", guard=guard).success
+    assert ("tiny", "raw_data", "storing the snapshot") in told
+    assert ("tiny", "validated_data", f"{ROWS} rows checked") in told
+
+
 def test_run_builds_on_its_own_snapshot_and_not_on_one_that_slips_in(location: Location) -> None:
     def slip_in(message: str) -> None:
         if message == "fetching the raw snapshot":
@@ -528,6 +537,29 @@ def test_copied_token_gives_a_second_run_no_right(ticking: Location) -> None:
     result = ticking.alone("raw_data", tags=token(ticking), run_id=runs[1])
     assert "ada (viewer) may not data:ingest" in failure(result)[1]
     assert ticking.world.state() == before
+
+
+def test_tick_that_is_written_a_moment_later_is_waited_for(
+    ticking: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard_module, "_TICK_SECONDS", 30.0)
+    monkeypatch.setattr(guard_module, "_TICK_POLL_SECONDS", 0.01)
+    run_id = str(uuid.uuid4())
+    tick_started(ticking.instance, str(uuid.uuid4()), schedule="hourly")
+    daemon = threading.Timer(0.2, tick_started, (ticking.instance, run_id))
+    daemon.start()
+    assert ticking.alone("raw_data", tags=token(ticking), run_id=run_id).success
+    daemon.join()
+    assert {name for name, _, _ in who_acted(ticking)} == {"scheduler"}
+
+
+@pytest.mark.parametrize("tokens", [True, False], ids=["no schedules", "no key"])
+def test_token_where_nothing_can_prove_it_acts_as_the_operator(
+    location: Location, tokens: bool
+) -> None:
+    guard = location.guard() if tokens else Guard(location.world.workspace)
+    assert location.alone("raw_data", guard=guard, tags=token(location)).success
+    assert {name for name, _, _ in who_acted(location)} == {"ada"}
 
 
 def test_scheduler_narrowed_away_is_denied_like_anybody(ticking: Location) -> None:

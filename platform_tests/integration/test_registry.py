@@ -351,6 +351,28 @@ def test_artifact_that_was_tampered_with_is_not_registered(
     assert world.story("again")[-1] == ("model:register", "failed")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": ["income"]},
+        {"search": {"iterations": 1, "folds": 2, "seed": 3}},
+        {"protected": []},
+    ],
+    ids=str,
+)
+def test_model_of_another_declaration_is_not_registered(
+    trained: tuple[World, Made], changes: dict[str, Any]
+) -> None:
+    """The gates of today's YAML must not judge a model that it did not train."""
+    world, made = trained
+    before = world.state()
+    with pytest.raises(EvidenceError, match="changed since the model was trained") as refusal:
+        again(world, made, **changes)
+    assert refusal.value.remedy == "materialize trained_model again"
+    assert world.state() == before
+    assert world.story("again")[-1] == ("model:register", "failed")
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.APPROVER, Role.AUDITOR, Role.PLATFORM_ADMIN])
 def test_denied_registration_changes_nothing(trained: tuple[World, Made], role: Role) -> None:
     world, made = trained
@@ -391,6 +413,23 @@ def test_promotion_whose_record_cannot_be_written_is_taken_back(
     world.store.come_back()
     world.audit.flush_spool()
     assert world.audit.verify().intact
+
+
+def test_promotion_taken_back_without_a_record_says_so(trained: tuple[World, Made]) -> None:
+    world, made = trained
+
+    def disk_breaks() -> None:
+        world.spool.rename(world.folder / "elsewhere")
+        world.spool.write_text("no folder")
+
+    registry = FaultyRegistry(
+        world,
+        before={"set_alias champion": world.store.go_away, "delete_alias": disk_breaks},
+    )
+    with pytest.raises(AuditWriteFailed) as refusal:
+        again(world, made, work=with_registry(world, registry))
+    assert aliases(world) == {"challenger": "1"}
+    assert any("taken back is not on record" in note for note in refusal.value.__notes__)
 
 
 @pytest.mark.parametrize("fault", ["lost", "refused"])
@@ -541,6 +580,21 @@ def test_mlflow_that_is_away_is_named_with_what_was_wanted(world: World) -> None
     with pytest.raises(RegistryUnavailable, match="MLflow could not open") as refusal:
         assert away.client
     assert "interlock doctor" in refusal.value.remedy
+
+
+def test_mlflow_whose_database_is_damaged_gives_no_version(made: tuple[World, Made]) -> None:
+    world, _ = made
+    assert world.registry.version_at("TinyModel", "champion")
+    with changed(world.database) as database:
+        database.execute("drop table registered_model_aliases")
+    with pytest.raises(RegistryError, match="TinyModel@champion"):
+        world.registry.version_at("TinyModel", "champion")
+
+
+def test_model_without_a_name_is_refused(made: tuple[World, Made]) -> None:
+    world, result = made
+    with pytest.raises(RegistryError, match="MLflow refused to register"):
+        world.registry.register(model="", source=result.trained.uri, run_id="", tags={})
 
 
 def test_mlflow_that_refuses_is_told_apart_from_one_that_is_away(world: World) -> None:

@@ -189,7 +189,8 @@ def _promotes(event: AuditRecord, version: ModelVersion, registration: str) -> b
 
 def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:
     gates = evidence.get("gates")
-    if not isinstance(gates, Sequence) or not gates:
+    readable = isinstance(gates, Sequence) and all(isinstance(gate, Mapping) for gate in gates)
+    if not gates or not readable:
         return ["no gate result is recorded"]
     # A verdict is believed by its value and limit, not by the word "passed" beside them.
     failed = [gate for gate in gates if not _holds(gate)]

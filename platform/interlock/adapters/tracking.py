@@ -66,11 +66,6 @@ class TrackedRun:
                 metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
             )
 
-    def log_text(self, text: str, name: str) -> None:
-        """Store a text file among the run's artifacts."""
-        with translated(f"store {name}"):
-            self._client.log_text(self.run_id, text, name)
-
     def log_file(self, path: Path, folder: str) -> None:
         """Store a local file among the run's artifacts."""
         with translated(f"store {path.name}"):

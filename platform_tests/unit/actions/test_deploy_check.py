@@ -23,6 +23,7 @@ from product_fixtures import (
 from interlock.actions.deploy_check import GOVERNANCE_TAGS, deploy_check, parse_reference
 from interlock.errors import AccessDenied, DeploymentRefused
 from interlock.governance.audit import Outcome, Stream
+from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment, Role
 
 
@@ -279,6 +280,48 @@ def test_flag_and_alias_set_by_hand_deploy_nothing_outside_dev(
         "tag approval_state is 'approved'",
         "the audit trail holds no promotion of this version to champion",
     }
+
+
+GATE = {
+    "metric": "roc_auc",
+    "value": 0.9,
+    "limit": 0.6,
+    "direction": "min",
+    "passed": True,
+    "reason": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("gates", "passed", "says"),
+    [
+        (None, True, "no gate result is recorded"),
+        ([], True, "no gate result is recorded"),
+        ("all passed", True, "no gate result is recorded"),
+        (["roc_auc passed"], True, "no gate result is recorded"),
+        ([GATE | {"value": 0.1}], True, "gate roc_auc failed"),
+        ([GATE | {"value": "0.9"}], True, "gate roc_auc failed"),
+        ([GATE | {"value": None}], True, "gate roc_auc failed"),
+        ([GATE | {"passed": "yes"}], True, "gate roc_auc failed"),
+        ([GATE, {"metric": "ks"}], True, "gate ks failed"),
+        ([GATE], False, "does not record that the gates passed"),
+        ([GATE], None, "does not record that the gates passed"),
+    ],
+)
+def test_record_whose_gates_do_not_hold_is_refused(
+    site: Site, gates: object, passed: object, says: str
+) -> None:
+    """An event that says "passed" beside a value that does not reach its limit."""
+    world = site.world
+    recorded = next(
+        record.evidence for record in world.records("run-1") if "gates" in record.evidence
+    )
+    with world.authority().govern(
+        Action.MODEL_REGISTER, Resource("model", "TinyModel"), world.run("forged")
+    ) as governed:
+        governed.evidence |= {**recorded, "gates": gates, "gates_passed": passed}
+    site.tag("audit_event", governed.event_key)
+    assert any(says in reason for reason in refused(world, "TinyModel@challenger"))
 
 
 def test_row_edited_in_the_database_of_mlflow_is_refused(site: Site) -> None:
