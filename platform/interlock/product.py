@@ -348,11 +348,16 @@ def _cron_values(field: str, low: int, high: int) -> set[int]:
 
 def _first_mistake(error: ValidationError, document: Any, path: Path) -> ProductError:
     """The mistakes of a validation, the first with its line and the others counted."""
-    mistakes = error.errors(include_url=False)
+    # A key that is unknown explains the one that is missing, so it comes first.
+    mistakes = sorted(
+        error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden"
+    )
     first = mistakes[0]
     location: tuple[int | str, ...] = ("attributes", *first["loc"])
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "unknown key"
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     text = f"{where}: {message}{more}" if where else f"{message}{more}"
     return ProductError(

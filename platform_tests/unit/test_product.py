@@ -166,7 +166,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str, str]] = [
     ("owner without a team", {"owners": ["ada"]}, "owners", "'ada' is no owner"),
     ("owner that Dagster refuses", {"owners": ["ü@example.org"]}, "owners", "is no owner"),
     ("unknown tier", {"tier": "highest"}, "tier", "'low', 'medium' or 'high'"),
-    ("unknown key", {"gatez": []}, "gatez", "Extra inputs are not permitted"),
+    ("unknown key", {"gatez": []}, "gatez", "unknown key"),
     ("feature not in the contract", {"features": ["incom"]}, "features", "['incom'] are not in"),
     ("feature named twice", {"features": ["age", "age"]}, "features", "named twice"),
     ("target as feature", {"features": ["outcome"]}, "features", "is among the features"),

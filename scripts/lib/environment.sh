@@ -84,7 +84,7 @@ prepare() {
     cd -- "$root"
     fits "$venv/bin/python" ||
       "$uv" venv --quiet --no-project --allow-existing --python "$python" "$venv"
-    "$uv" pip sync --require-hashes --python "$venv/bin/python" "$lock"
+    "$uv" pip sync --require-hashes --compile-bytecode --python "$venv/bin/python" "$lock"
     "$uv" pip install --quiet --no-deps --python "$venv/bin/python" --editable .
   ) >&2 || fail 'setting up the environment failed; what went wrong is above'
   mkdir -p -- "$venv/prepared"

@@ -44,11 +44,6 @@ class StreamEnd:
     kept: int
 
     @property
-    def newest_day(self) -> date | None:
-        """The latest day on which a stream was opened; None before the first stream."""
-        return max((stream.opened for stream in self._ends), default=None)
-
-    @property
     def missing(self) -> int:
         """Places without an event."""
         return self.last - self.kept

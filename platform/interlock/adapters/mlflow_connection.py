@@ -9,12 +9,15 @@ import contextlib
 import errno
 import logging
 import re
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from interlock.errors import ConfigurationError, RegistryError, RegistryUnavailable
 from interlock.governance.principal import Environment
 
+_SQLITE = "sqlite:///"
 MARK_EXPERIMENT = "interlock"
 MARK_TAG = "interlock.environment"
 _HTTP_RETRIES = "2"  # of MLflow's client; its default of 7 waits for more than two minutes
@@ -63,6 +66,7 @@ class MlflowConnection:
             MLFLOW_HTTP_REQUEST_TIMEOUT.set(_HTTP_TIMEOUT)
             logging.getLogger("alembic").setLevel(logging.WARNING)
             with translated("open"), quiet("mlflow.store.db.utils"):
+                _create_whole(self.tracking_uri)
                 mlflow.set_tracking_uri(self.tracking_uri)
                 mlflow.set_registry_uri(self.tracking_uri)
                 client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
@@ -93,6 +97,25 @@ class MlflowConnection:
             artifact_location=self.artifact_root,
             tags={MARK_TAG: self.environment.value},
         )
+
+
+def _create_whole(tracking_uri: str) -> None:
+    """Make a new SQLite database appear complete or not at all.
+
+    MLflow creates its tables one by one, and does not go on with a database in which a killed
+    process left only some of them.
+    """
+    path = Path(tracking_uri.removeprefix(_SQLITE))
+    if not tracking_uri.startswith(_SQLITE) or path.exists():
+        return
+    import mlflow
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        mlflow.MlflowClient(f"{_SQLITE}{draft}", f"{_SQLITE}{draft}").search_experiments()
+        with contextlib.suppress(FileExistsError):  # another process was first
+            path.hardlink_to(draft)
 
 
 @contextlib.contextmanager

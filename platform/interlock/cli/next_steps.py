@@ -56,9 +56,13 @@ def _steps(document: Mapping[str, Any], *, running: bool) -> Iterator[tuple[str,
         words = (action,) if action in tuple(Action) else ()
         yield call("policy", "explain", *words), "who may, and which policy decides"
     elif document["model"] is not None:
-        alias = "" if "champion" in document["model"]["aliases"] else "@challenger"
-        name = f"{document['model']['name']}{alias}"
-        yield call("deploy-check", name), "may this version be deployed here?"
+        model, aliases = document["model"]["name"], document["model"]["aliases"]
+        if "champion" in aliases:
+            yield call("deploy-check", model), "may this version be deployed here?"
+        elif "challenger" in aliases:
+            question = "may the challenger be deployed here? The champion stays: only the first "
+            question += "version of a model is promoted by itself, and only in dev"
+            yield call("deploy-check", f"{model}@challenger"), question
         yield call("policy", "explain"), "who may do what"
         yield call("run", document["product"], RUN_ROLE="auditor"), "see a denial"
         if not running:

@@ -26,7 +26,7 @@ from interlock.cli.run_state import dagster_instance, known_to_live
 from interlock.cli.trail import RunAudit, read_audit
 from interlock.cli.verb import unexpected
 from interlock.definitions import build_defs
-from interlock.errors import EvidenceError, InterlockError
+from interlock.errors import EvidenceError, GatesFailed, InterlockError
 from interlock.governance.audit import Stream
 from interlock.guard import Guard
 from interlock.local.home import Home
@@ -131,9 +131,23 @@ def run_pipeline(settings: Settings, product: ModelProduct, watcher: Watcher) ->
         product=product.name,
         run_id=run_id,
         results=results,
-        error=None if result.success else _error(guard, product, results, result),
+        error=_blocked(results) if result.success else _error(guard, product, results, result),
         seconds=guard.seconds,
         audit=_audit_of(guard, Stream(f"{product.name}-{run_id}", opened)),
+    )
+
+
+def _blocked(results: Mapping[str, Any]) -> GatesFailed | None:
+    """Why a run that ended well gave no version that may be used."""
+    registration = results.get("registered_version")
+    if registration is None or registration.passed:
+        return None
+    version = registration.version
+    failed = "; ".join(gate.reason for gate in registration.gates if not gate.passed)
+    return GatesFailed(
+        f"{version.name} version {version.version} is registered, blocked and without alias: "
+        f"{failed}",
+        remedy="what was deployed before stays as it was",
     )
 
 
@@ -155,6 +169,11 @@ def _error(
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error is not None:
             found = event.step_failure_data.error
+            if "Interrupt" in (found.cls_name or ""):
+                return InterlockError(
+                    "the run was interrupted between two steps",
+                    remedy="run it again; it begins anew",
+                )
             first_line = (found.cause or found).message.strip().splitlines()[0]
             error = unexpected(RuntimeError(f"{first_line} (in {event.step_key})"))
             error.__cause__ = RuntimeError(found.to_string())  # for --debug

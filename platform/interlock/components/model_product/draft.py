@@ -232,7 +232,7 @@ def _document(name: str, source: Source, columns: DraftedColumns, target: _Targe
     yield "    - {metric: data_quality_score, min: 0.98}"
     yield f"    - {{metric: rows, min: {least}}}"
     yield ""
-    yield "  schedule: null  # a cron expression of five fields in UTC, or the common one"
+    yield "  schedule: null  # null: every six hours with the others; or five cron fields in UTC"
 
 
 def _source_lines(source: Source) -> Iterator[str]:
