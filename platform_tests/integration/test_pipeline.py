@@ -382,7 +382,7 @@ def test_run_builds_on_its_own_snapshot_and_not_on_one_that_slips_in(location: L
             location.report("validated_data", version="0" * 64, event="governance/audit/x")
 
     location.world.on_report = slip_in
-    assert location.pipeline().success
+    assert location.alone("raw_data", "validated_data", "trained_model").success
 
 
 @pytest.mark.parametrize(
@@ -491,7 +491,8 @@ def who_acted(location: Location) -> set[tuple[str, str, str]]:
 def test_run_of_a_tick_acts_as_the_scheduler(ticking: Location) -> None:
     run_id = str(uuid.uuid4())
     tick_started(ticking.instance, run_id)
-    assert ticking.pipeline(tags=token(ticking), run_id=run_id).success
+    result = ticking.alone("raw_data", "validated_data", tags=token(ticking), run_id=run_id)
+    assert result.success
     assert who_acted(ticking) == {("scheduler", "scheduler", "schedule")}
     claims = [name for name, _ in ticking.world.state().data if name.startswith("claims/")]
     assert len(claims) == 1
@@ -583,7 +584,7 @@ def test_store_that_is_away_is_named_and_the_next_run_works(location: Location) 
     assert "the store does not answer" in description
     assert metadata["error"] == "StoreUnavailable"
     location.world.store.come_back()
-    assert location.pipeline(guard=guard).success
+    assert location.alone("raw_data", guard=guard).success
 
 
 def test_broken_policy_file_stops_every_step_and_is_named(
