@@ -77,7 +77,7 @@ export_trail() {
   grep -q '"intact": true' <<<"$verdict" || intact=''
   # Records that still wait for the store are part of the trail too.
   docker cp --quiet "$COURIER:/var/lib/interlock/spool" "$folder/waiting" 2>/dev/null || true
-  rm -f "$folder/waiting/.lock"
+  find "$folder/waiting" -type f -name .lock -delete 2>/dev/null || true
   find "$folder" -type d -empty -delete
   [ -z "$intact" ] || return 0
   [ -n "$accept_broken" ] ||

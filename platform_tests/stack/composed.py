@@ -185,12 +185,20 @@ class ComposedStack:
         ]
         return "\n".join(line for line in lines if "intends to" not in line)
 
-    def wait_for_step(self, run_id: str, step: str) -> None:
-        """Waits until a step has begun."""
-        key = f"credit_risk__{step}"
+    def launch_until_training(self) -> str:
+        """Launches the job and waits until it is on record that its training began.
+
+        Returns:
+            The run's id.
+        """
+        run_id = self.launch()
         wait_until(
-            lambda: key in self.run(run_id).steps, f"{step} begins", seconds=RUN_SECONDS, every=0.5
+            lambda: self.outcomes(run_id, "model:train") == ["started"],
+            "training begins",
+            seconds=RUN_SECONDS,
+            every=0.5,
         )
+        return run_id
 
     def wait_for_end(self, run_id: str) -> Run:
         """Waits until a run has ended."""
@@ -234,17 +242,30 @@ class ComposedStack:
             region_name="us-east-1",
         )
 
-    def audit_events(self) -> dict[str, dict[str, Any]]:
-        """Key to event, read from the bucket as an auditor reads it in the console."""
+    def audit_events(self, run_id: str = "") -> dict[str, dict[str, Any]]:
+        """Key to event, read from the bucket as an auditor reads it in the console.
+
+        Args:
+            run_id: Of this Dagster run alone.
+        """
         client = self.s3("monitoring")
         pages = client.get_paginator("list_objects_v2").paginate(
             Bucket="interlock-audit", Prefix="governance/audit/"
         )
         keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        keys = [key for key in keys if run_id in key]
         return {
             key: json.loads(client.get_object(Bucket="interlock-audit", Key=key)["Body"].read())
             for key in keys
         }
+
+    def outcomes(self, run_id: str, action: str) -> list[str]:
+        """The outcomes on record of an action of a run, in order."""
+        return [
+            event["outcome"]
+            for _, event in sorted(self.audit_events(run_id).items())
+            if event["action"] == action
+        ]
 
     def prometheus(self, path: str) -> Any:
         """Asks Prometheus."""
