@@ -215,6 +215,15 @@ def test_lease_is_not_taken_from_a_store_that_is_away(
         pytest.fail("not held")
 
 
+def test_store_that_answers_and_takes_nothing_is_named_and_no_other_holder(
+    store: MemoryObjectStore, clock: FakeClock
+) -> None:
+    store.fail_next("put_new", GONE, times=10)  # a full disk: it reads, and writes no more
+    with pytest.raises(StoreUnavailable, match="does not answer"), lease(store, clock):
+        pytest.fail("not held")
+    assert not list(store.list(BUCKET))
+
+
 @pytest.mark.parametrize("after_effect", [False, True])
 def test_lost_answer_to_the_taking_is_found_out(
     store: MemoryObjectStore, clock: FakeClock, after_effect: bool

@@ -123,6 +123,7 @@ class Lease:
         self._terms: _Terms | None = None
         self._etag = ""
         self._lost: str | None = None
+        self._refused: StoreUnavailable | None = None  # what the store said to the last put
         self._stop = threading.Event()
         self._renewer: threading.Thread | None = None
 
@@ -135,10 +136,11 @@ class Lease:
         """
         token = self._new_token()
         for _ in range(TAKE_ATTEMPTS):
+            self._refused = None
             if self._take(token):
                 break
         else:
-            raise self._busy("others keep taking it")
+            raise self._refused or self._busy("others keep taking it")
         self._lost = None
         self._stop.clear()
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -188,7 +190,8 @@ class Lease:
             self._store.put_new(self._bucket, self._key, terms.encode())
         except ObjectExists:
             return self._adopt(token) or self._take_over(terms)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            self._refused = error
             return self._adopt(token)  # the put may have landed; raises when the store is away
         return self._adopt(token)
 

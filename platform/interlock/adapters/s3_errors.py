@@ -34,6 +34,7 @@ _REMEDIES: Final = {
     "RequestTimeout": "try again",
     "SlowDown": "try again later, with fewer requests at a time",
     "Throttling": "try again later, with fewer requests at a time",
+    "XMinioStorageFull": "free or add space on the store's disk; ObjectStoreNearFull warns before",
 }
 
 
