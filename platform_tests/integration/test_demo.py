@@ -230,7 +230,10 @@ def test_export_is_for_auditors_and_verifies_without_the_store(
     # The export itself was under way while it copied its own stream.
     open_streams = values(verified.document["unfinished"], "stream")
     assert [name.partition("-2")[0] for name in open_streams] == ["audit-export"]
-    assert verified.document["intact"] is True
+    assert values(verified.document["unfinished"], "run") == ["running"]
+    assert verified.document["verified"] is True
+    assert verified.code == OK
+    assert "it made this copy" in call(capsys, "audit", "verify", "--export", str(folder)).out
     assert not (tmp_path / "nowhere").exists()
     event = next(folder.rglob("000002.json"))
     event.write_bytes(event.read_bytes().replace(b"succeeded", b"forgotten"))

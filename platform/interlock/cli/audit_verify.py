@@ -24,7 +24,8 @@ from interlock.cli.next_steps import call
 from interlock.cli.run_state import RunState
 from interlock.cli.trail import OpenAction, find_stream, open_actions, waiting_records
 from interlock.cli.verb import Result, Terminal, verb
-from interlock.governance.audit import TrailReport
+from interlock.governance.audit import TrailReport, Unfinished
+from interlock.governance.policy import Action
 from interlock.local.platform import connected
 
 Document = Mapping[str, Any]
@@ -70,7 +71,7 @@ def _result(
         waiting: Records that wait on this machine's disk.
     """
     actions = (
-        [OpenAction(each, None, RunState.UNKNOWN) for each in report.unfinished]
+        [OpenAction(each, None, _state_in_copy(each)) for each in report.unfinished]
         if open_actions is None
         else open_actions
     )
@@ -100,6 +101,12 @@ def _result(
         "waiting": waiting,
     }
     return Result(document, view=list(_view(document)), code=OK if verified else FAILURE)
+
+
+def _state_in_copy(action: Unfinished) -> RunState:
+    """A copy is made before the export that makes it can have an end."""
+    exporting = action.action == Action.AUDIT_EXPORT
+    return RunState.RUNNING if exporting else RunState.UNKNOWN
 
 
 def _view(document: Document) -> Iterator[RenderableType]:
@@ -132,7 +139,8 @@ def _view(document: Document) -> Iterator[RenderableType]:
 def _unfinished(each: Document) -> Iterator[RenderableType]:
     what = f"{each['action']} on {each['resource']} has no end since {each['since']}"
     if each["run"] == RunState.RUNNING:
-        yield Text(f"In progress: {what} (run {each['run_id']} works on it)", style="yellow")
+        who = f"run {each['run_id']} works on it" if each["run_id"] else "it made this copy"
+        yield Text(f"In progress: {what} ({who})", style="yellow")
         return
     gone = "its run is over" if each["run"] == RunState.ENDED else "no running process is known"
     yield Text("Unfinished: ", style="bold red") + Text(f"{what}; {gone}")
