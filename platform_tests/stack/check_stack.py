@@ -6,17 +6,20 @@ build on each other and run in the order of the file; what a fault must show sta
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import shutil
 import subprocess
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from stack.composed import (
+    ANSWER_SECONDS,
     PROJECT,
     ComposedStack,
     Run,
@@ -26,6 +29,8 @@ from stack.composed import (
 )
 
 from interlock.settings import REPOSITORY
+from monitoring import check_dashboards
+from monitoring.check_dashboards import Finding, Verdict
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -125,6 +130,14 @@ def spooled(stack: ComposedStack) -> list[str]:
         "exec", "-T", "code-server", "find", "/var/lib/interlock/spool", "-name", "*.json"
     )
     return listed.split()
+
+
+def documented(section: str) -> list[str]:
+    """The commands in a section of docs/operations.md, a text for each block."""
+    text = (REPOSITORY / "docs/operations.md").read_text()
+    body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n)+", body, re.MULTILINE)
+    return [textwrap.dedent(block) for block in blocks]
 
 
 def final(stack: ComposedStack, run_id: str) -> Run:
@@ -278,6 +291,26 @@ def test_prometheus_sees_every_target_and_no_alert_but_the_watchdog(stack: Compo
     wait_until(lambda: stack.firing() == {"Watchdog"}, "no alert fires", seconds=120)
 
 
+def test_every_panel_has_data_or_a_reason_for_none(stack: ComposedStack, report: Report) -> None:
+    url = stack.url("PROMETHEUS_PORT")
+
+    def findings() -> list[Finding]:
+        return check_dashboards.check(url, timeout=ANSWER_SECONDS, after_a_run=True)
+
+    def bad() -> list[Finding]:
+        return [each for each in findings() if not each.is_good]
+
+    with contextlib.suppress(AssertionError):  # the list of what is empty says more
+        wait_until(lambda: not bad(), "every query gives data", seconds=180, every=10)
+    assert bad() == []
+    found = findings()
+    report.note("queries of panels with data", sum(f.verdict is Verdict.DATA for f in found))
+    report.note(
+        "queries of panels that are empty, and why",
+        {f"{f.dashboard}: {f.panel}": f.note for f in found if f.verdict is not Verdict.DATA},
+    )
+
+
 # --- faults
 
 
@@ -369,6 +402,7 @@ def test_full_disk_under_the_audit_bucket(stack: ComposedStack, report: Report) 
     run_id = stack.launch()
     assert stack.wait_for_end(run_id).status == "FAILURE"
     why = stack.messages(run_id)
+    assert "StorageFull" in why
     waiting = spooled(stack)
     assert waiting
     wait_until(
@@ -436,6 +470,25 @@ def test_decommission_keeps_the_store_and_the_next_stack_finds_the_trail(
     report.note("seconds to healthy with cached layers", round(time.monotonic() - begun))
     assert events.items() <= stack.audit_events().items()
     assert stack.trail()["verified"]
+    stack.succeed()
+
+
+def test_backup_and_restore_work_as_documented(stack: ComposedStack, report: Report) -> None:
+    backup, restore = documented("Back up and restore")
+    events = stack.audit_events()
+    begun = time.monotonic()
+    stack.shell(backup)
+    report.note("seconds of a backup", round(time.monotonic() - begun))
+    succeeded(stack.script("decommission.sh", "--yes", "--destroy-audit", "--export", "before"))
+    (folder,) = stack.folder.glob("backup-*")
+    begun = time.monotonic()
+    stack.shell(f"backup={folder}\n{restore}")
+    report.note("seconds of a restore", round(time.monotonic() - begun))
+    assert stack.trail()["verified"]
+    assert stack.audit_events() == events
+    version = stack.mlflow("registered-models/get?name=CreditRiskModel")["registered_model"]
+    assert version["latest_versions"]
+    assert any(run.status == "SUCCESS" for run in stack.runs())
     stack.succeed()
 
 

@@ -7,6 +7,7 @@ own, so that neither the checkout nor a stack that runs already is touched.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -108,6 +109,16 @@ class ComposedStack:
         """
         leaving_out = [word for name in self.without for word in ("--without", name)]
         return succeeded(self.script("build-all.sh", *leaving_out))
+
+    def shell(self, commands: str) -> str:
+        """Runs commands of the documentation as they stand there, but for what is left out here.
+
+        Returns:
+            What they printed.
+        """
+        leaving_out = "".join(f" --without {name}" for name in self.without)
+        commands = re.sub(r"(build-all\.sh)$", rf"\1{leaving_out}", commands, flags=re.MULTILINE)
+        return succeeded(self._call("bash", "-euo", "pipefail", "-c", commands))
 
     def compose(self, *arguments: str) -> str:
         """Runs ``docker compose``.
