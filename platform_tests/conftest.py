@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aws_api import AwsApi, running_api
 from hypothesis import settings
 from simulators import FakeClock, MemoryObjectStore
 from stores import Buckets, start_weed, store_of
@@ -78,6 +79,23 @@ def buckets(new_bucket: Callable[..., str]) -> Buckets:
         artifacts=new_bucket("artifacts"),
         audit=new_bucket("audit", object_lock=True),
     )
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsApi]:
+    """AWS's API on loopback, one server per session."""
+    with running_api(tmp_path_factory.mktemp("moto")) as api:
+        yield api
+
+
+@pytest.fixture
+def aws_environment(aws: AwsApi, monkeypatch: pytest.MonkeyPatch) -> AwsApi:
+    """The same, taken for AWS by everything in this process that asks for no other endpoint."""
+    for name, value in aws.variables.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return aws
 
 
 @pytest.fixture

@@ -1,0 +1,108 @@
+"""AWS's API on loopback, for tests: moto's server, a process of its own.
+
+The fixtures ``aws`` and ``aws_environment`` that hand it out are in ``conftest.py``. All tests of
+a worker share one server: each makes things under names of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from interlock.local.ports import free_port
+
+REGION: Final = "eu-central-1"
+ACCOUNT: Final = "123456789012"  # moto's own
+START_SECONDS: Final = 60
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class AwsApi:
+    """A running server.
+
+    Attributes:
+        url: Its address, for all services.
+    """
+
+    url: str
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a process needs in order to take this server for AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def new_name(self, kind: str) -> str:
+        """A name that nothing on this server has."""
+        return f"{kind}-{next(_serial):05d}"
+
+    @contextmanager
+    def client(self, service: str) -> Iterator[Any]:
+        """A client of one service, closed afterwards."""
+        import boto3
+
+        session = boto3.session.Session(
+            aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION
+        )
+        with closing(session.client(service, endpoint_url=self.url)) as made:
+            yield made
+
+
+@contextmanager
+def running_api(directory: Path) -> Iterator[AwsApi]:
+    """Starts a server, and stops it."""
+    port = free_port()
+    api = AwsApi(f"http://127.0.0.1:{port}")
+    program = Path(sys.executable).with_name("moto_server")
+    log = directory / "moto.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [program, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
+        )
+    try:
+        _wait_for(api, process, log)
+        # Jobs of Batch end at once, without a container.
+        _post(api, "config", {"batch": {"use_docker": False}})
+        yield api
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(api: AwsApi, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            _post(api, "config", {})
+        except urllib.error.URLError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"moto did not start: {log.read_text()}")
+
+
+def _post(api: AwsApi, path: str, document: Mapping[str, Any]) -> None:
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{api.url}/moto-api/{path}", data=json.dumps(document).encode(), method="POST"
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as answer:
+        answer.read()
