@@ -9,6 +9,7 @@ own metrics away and no others. Reading is in ``drift_observer.py``, metrics are
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -42,7 +43,8 @@ class DriftMonitor:
         observer: Reads the parts.
         threshold: ``DRIFT_THRESHOLD``.
         interval: Seconds between two readings.
-        verify_interval: Seconds between two verifications of the whole trail.
+        verify_interval: Seconds between two verifications of the whole trail; a trail that is
+            still empty, or could not be read, is looked at with every reading.
         monotonic: Monotonic seconds.
     """
 
@@ -58,6 +60,9 @@ class DriftMonitor:
         self._threshold = threshold
         self._interval = interval
         self._verify_interval = verify_interval
+        self._monotonic = monotonic
+        self._observer = observer
+        self._verified = -math.inf
 
         def section(name: str, read: Callable[[], Any], every: float) -> Section[Any]:
             age = READINGS_KEPT * (every + SLOW_READING)
@@ -67,7 +72,7 @@ class DriftMonitor:
         self.models: Section[Aliases] = section("models", observer.aliases, interval)
         self.drift: Section[Mapping[str, DriftView]] = section("drift", observer.drift, interval)
         self.integrity: Section[Integrity | None] = section(
-            "integrity", observer.integrity, verify_interval
+            "integrity", self._verify_when_due, verify_interval
         )
         self.local: Section[LocalView] = section("local", observer.local, interval)
 
@@ -82,9 +87,17 @@ class DriftMonitor:
         """What is read in the background."""
         return (
             Loop((self.trail, self.models, self.drift), self._interval),
-            Loop((self.integrity,), self._verify_interval),
+            Loop((self.integrity,), self._interval),
             Loop((self.local,), self._interval),
         )
+
+    def _verify_when_due(self) -> Integrity | None:
+        known = self.integrity.value
+        if known is not None and self._monotonic() - self._verified < self._verify_interval:
+            return known
+        found = self._observer.integrity()
+        self._verified = self._monotonic()
+        return found
 
     def fill(self, out: Families) -> None:
         """Adds the samples of what is known now."""

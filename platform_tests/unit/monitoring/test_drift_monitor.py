@@ -96,6 +96,29 @@ def test_an_empty_trail_has_counted_nothing(world: World, tmp_path: Path) -> Non
     assert not world.database.exists(), "an empty MLflow is not opened, which would mark it"
 
 
+def test_trail_is_verified_as_soon_as_there_is_one_and_then_at_its_own_interval(
+    world: World, tmp_path: Path
+) -> None:
+    passed = [0.0]
+    monitor = DriftMonitor(
+        DriftObserver(sources(world, tmp_path)),
+        threshold=0.2,
+        interval=30,
+        verify_interval=600,
+        monotonic=lambda: passed[0],
+    )
+    name = "audit_last_verification_timestamp_seconds"
+    assert name not in samples(monitor)
+    ingest(world.workspace(), tiny_product(), world.run("run-1", step="tiny/raw_data"))
+    first = samples(monitor)[name]
+    world.clock.advance(minutes=9)
+    passed[0] += 540
+    assert samples(monitor)[name] == first
+    world.clock.advance(minutes=2)
+    passed[0] += 120
+    assert samples(monitor)[name] == pytest.approx(first + 660, abs=1)
+
+
 def test_a_product_is_shown_with_its_champion(made: tuple[World, Made], tmp_path: Path) -> None:
     world, result = made
     found = samples(monitor_of(sources(world, tmp_path)))
@@ -323,12 +346,11 @@ def test_a_broken_chain_and_missing_events_are_seen(
     made: tuple[World, Made], tmp_path: Path
 ) -> None:
     world, _ = made
-    monitor = monitor_of(sources(world, tmp_path))
-    assert samples(monitor)["audit_chain_intact"] == 1
+    assert samples(monitor_of(sources(world, tmp_path)))["audit_chain_intact"] == 1
     versions = world.store.buckets[AUDIT].versions
     keys = sorted(key for key in versions if key.startswith(PREFIX))
     del versions[keys[2]]
-    found = samples(monitor)
+    found = samples(monitor_of(sources(world, tmp_path)))
     assert found["audit_chain_intact"] == 0
     assert found["audit_findings"] > 0
     assert found["audit_missing_total"] == 1
