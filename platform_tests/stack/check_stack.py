@@ -202,6 +202,21 @@ def test_second_build_all_leaves_everything_as_it_is(stack: ComposedStack, repor
     assert (stack.folder / ".env").read_text() == secrets
 
 
+def test_build_all_refuses_an_environment_file_that_lost_its_secrets(stack: ComposedStack) -> None:
+    path = stack.folder / ".env"
+    kept = path.read_text()
+    lost = [line for line in kept.splitlines() if not re.match(r"\w+_(PASSWORD|KEY)=", line)]
+    path.write_text("\n".join(lost) + "\n")
+    try:
+        refused = stack.script("build-all.sh")
+        assert refused.returncode == 1
+        assert "restore the .env of that stack" in refused.stderr
+        assert path.read_text() == "\n".join(lost) + "\n", "no other secrets were made"
+    finally:
+        path.write_text(kept)
+    assert stack.is_healthy()
+
+
 def test_rebuild_replaces_a_service_and_those_of_its_image_alone(stack: ComposedStack) -> None:
     def containers() -> dict[str, str]:
         lines = stack.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines()
