@@ -1,0 +1,76 @@
+# A role per duty. What each may do is in ../../policies/task-<duty>.json.tftpl, which a property test
+# reads as well (platform_tests/unit/infrastructure). The Dagster exporter and the job that makes the
+# databases ask AWS for nothing and have no role.
+
+locals {
+  duties = toset(["run", "code-server", "webserver", "daemon", "mlflow", "monitoring", "jobs"])
+
+  # What the templates name. Every template takes what it needs of it.
+  policy_values = {
+    account_id                 = local.account_id
+    approval_key_arn           = var.approval_key_arn
+    artifact_bucket_arn        = var.artifact_bucket.arn
+    audit_bucket_arn           = var.audit_bucket.arn
+    audit_prefix               = local.audit_prefix
+    cluster_arn                = aws_ecs_cluster.this.arn
+    cluster_name               = local.cluster_name
+    dagster_secret_arn         = var.database.dagster_secret_arn
+    data_bucket_arn            = var.data_bucket.arn
+    environment                = var.environment
+    execution_role_arn         = aws_iam_role.execution["execution"].arn
+    master_secret_arn          = var.database.master_secret_arn
+    mlflow_secret_arn          = var.database.mlflow_secret_arn
+    name                       = var.name
+    partition                  = local.partition
+    region                     = local.region
+    run_task_definition_family = "${var.name}-run"
+    run_task_role_arn          = aws_iam_role.task["run"].arn
+    secrets_key_arn            = var.kms_key_arn
+    signing_key_secret_arn     = aws_secretsmanager_secret.signing_key.arn
+    spool_access_point_arn     = aws_efs_access_point.spool.arn
+    spool_arn                  = aws_efs_file_system.spool.arn
+    storage_key_arn            = var.storage_key_arn
+  }
+
+  trust_ecs_tasks = templatefile("${local.policies}/trust-ecs-tasks.json.tftpl", {
+    account_id = local.account_id
+    partition  = local.partition
+    region     = local.region
+  })
+}
+
+resource "aws_iam_role" "task" {
+  for_each = local.duties
+
+  name               = "${var.name}-task-${each.key}"
+  description        = "What the ${each.key} tasks of ${var.name} may do"
+  assume_role_policy = local.trust_ecs_tasks
+  tags               = var.tags
+}
+
+resource "aws_iam_role_policy" "task" {
+  for_each = local.duties
+
+  name   = each.key
+  role   = aws_iam_role.task[each.key].name
+  policy = templatefile("${local.policies}/task-${each.key}.json.tftpl", local.policy_values)
+}
+
+# What ECS itself needs to start a container: image, log stream, secrets. The database's administrator
+# secret is handed to the one job that makes the databases, which therefore has a role of its own here.
+resource "aws_iam_role" "execution" {
+  for_each = toset(["execution", "execution-databases"])
+
+  name               = "${var.name}-${each.key}"
+  description        = "Starts containers of ${var.name}"
+  assume_role_policy = local.trust_ecs_tasks
+  tags               = var.tags
+}
+
+resource "aws_iam_role_policy" "execution" {
+  for_each = aws_iam_role.execution
+
+  name   = each.key
+  role   = each.value.name
+  policy = templatefile("${local.policies}/${each.key}.json.tftpl", local.policy_values)
+}
