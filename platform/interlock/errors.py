@@ -15,6 +15,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     │   ├── SourceChanged       a source that changed while it was read
     │   └── ContractError       a table to which the contract cannot be applied at all
     ├── TrainingError           data or settings from which no candidate can be trained
+    ├── ApprovalError           a decision that cannot be taken, read or believed
     ├── GatesFailed             a version did not reach its gates and stays blocked
     ├── DeploymentRefused       ``deploy-check`` found a reason not to deploy
     ├── ProductBusy             another run holds the product's lease
@@ -146,6 +147,10 @@ class ContractError(DataError):
 
 class TrainingError(InterlockError):
     """No candidate can be trained from this data with these settings."""
+
+
+class ApprovalError(InterlockError):
+    """A decision about a version cannot be taken, read or believed."""
 
 
 class GatesFailed(InterlockError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from pydantic import (
 )
 
 from interlock.errors import ContractError, ProductError
+from interlock.governance.approval import Tier
 from interlock.governance.gates import Gate, tighten, unknown_metrics
 from interlock.ml.candidates import Candidates
 from interlock.ml.contract import Contract, check_target
@@ -48,14 +48,6 @@ _OWNER = re.compile(r"team:[a-zA-Z0-9_-]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Z
 _CRON_PART = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?")
 _CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
-
-
-class Tier(StrEnum):
-    """How much harm a wrong model can do; decides the quorum of an approval."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
 
 
 class ModelProduct(BaseModel):
