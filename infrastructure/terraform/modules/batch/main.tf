@@ -186,7 +186,8 @@ resource "aws_batch_job_definition" "run" {
   }
 }
 
-# The machines of the spot environment: encrypted disk, no public address, and an instance role that
+# The machines of the spot environment: disk encrypted with EC2's own key, which the services that start
+# machines may use without further ado, no public address, and an instance role that
 # containers cannot reach (a hop limit of one ends at the host).
 resource "aws_launch_template" "instance" {
   name                   = "${var.name}-spot"
@@ -204,7 +205,6 @@ resource "aws_launch_template" "instance" {
 
     ebs {
       encrypted             = true
-      kms_key_id            = var.kms_key_arn
       volume_size           = 100
       volume_type           = "gp3"
       delete_on_termination = true

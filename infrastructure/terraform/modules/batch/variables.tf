@@ -49,16 +49,6 @@ variable "execution_role_arn" {
   type        = string
 }
 
-variable "kms_key_arn" {
-  description = "KMS key of the instances' disks. Its policy must admit the role AWSServiceRoleForAutoScaling."
-  type        = string
-
-  validation {
-    condition     = can(regex("^arn:[a-z-]+:kms:", var.kms_key_arn))
-    error_message = "kms_key_arn is the ARN of a KMS key."
-  }
-}
-
 variable "image" {
   description = "Image of runs, with digest or an immutable tag."
   type        = string

@@ -84,12 +84,7 @@ resource "aws_cloudwatch_log_group" "insights" {
   tags              = var.tags
 }
 
-# What proves that a schedule started a run. Made by AWS and written past the state.
-ephemeral "aws_secretsmanager_random_password" "signing_key" {
-  password_length     = 64
-  exclude_punctuation = true
-}
-
+# What proves that a schedule started a run. Written past the state (modules/passwords says how).
 resource "aws_secretsmanager_secret" "signing_key" {
   #checkov:skip=CKV2_AWS_57:Rotated by signing_key_version while the queue is empty; queued runs carry tokens of the old key
   name                    = "${var.name}/run-signing-key"
@@ -101,6 +96,6 @@ resource "aws_secretsmanager_secret" "signing_key" {
 
 resource "aws_secretsmanager_secret_version" "signing_key" {
   secret_id                = aws_secretsmanager_secret.signing_key.id
-  secret_string_wo         = ephemeral.aws_secretsmanager_random_password.signing_key.random_password
+  secret_string_wo         = var.run_signing_key
   secret_string_wo_version = var.signing_key_version
 }

@@ -341,6 +341,18 @@ variable "force_destroy" {
   }
 }
 
+variable "run_signing_key" {
+  description = "RUN_SIGNING_KEY, stored in Secrets Manager when signing_key_version changes; it enters no plan and no state."
+  type        = string
+  ephemeral   = true
+  sensitive   = true
+
+  validation {
+    condition     = length(var.run_signing_key) >= 32
+    error_message = "run_signing_key has 32 characters or more."
+  }
+}
+
 variable "signing_key_version" {
   description = "Counts rotations of RUN_SIGNING_KEY; raise it while the queue is empty."
   type        = number
