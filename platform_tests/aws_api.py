@@ -14,8 +14,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ class AwsApi:
     """
 
     url: str
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -56,14 +57,31 @@ class AwsApi:
 
     @contextmanager
     def client(self, service: str) -> Iterator[Any]:
-        """A client of one service, closed afterwards."""
-        import boto3
+        """A client of one service; made once, because loading a service takes long."""
+        if service not in self._clients:
+            import boto3
 
-        session = boto3.session.Session(
-            aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION
-        )
-        with closing(session.client(service, endpoint_url=self.url)) as made:
-            yield made
+            session = boto3.session.Session(
+                aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION
+            )
+            self._clients[service] = session.client(service, endpoint_url=self.url)
+        yield self._clients[service]
+
+    def close(self) -> None:
+        """Closes the clients."""
+        for client in self._clients.values():
+            client.close()
+
+    @contextmanager
+    def waiting_jobs(self) -> Iterator[None]:
+        """While it is open, jobs of Batch that are submitted wait and do not end."""
+        _post(self, "config", {"batch": {"use_docker": True}})
+        _set_transition(self, "batch::job")
+        try:
+            yield
+        finally:
+            _post(self, "state-manager/unset-transition", {"model_name": "batch::job"})
+            _post(self, "config", {"batch": {"use_docker": False}})
 
 
 @contextmanager
@@ -79,12 +97,21 @@ def running_api(directory: Path) -> Iterator[AwsApi]:
         )
     try:
         _wait_for(api, process, log)
-        # Jobs of Batch end at once, without a container.
+        # Jobs of Batch end at once, without a container; tasks of ECS run until they are stopped.
         _post(api, "config", {"batch": {"use_docker": False}})
+        _set_transition(api, "ecs::task")
         yield api
     finally:
+        api.close()
         process.terminate()
         process.wait()
+
+
+def _set_transition(api: AwsApi, model: str) -> None:
+    """Lets things of one kind stay in the state that they have."""
+    transition = {"progression": "manual", "times": 1_000_000}
+    document = {"model_name": model, "transition": transition}
+    _post(api, "state-manager/set-transition", document)
 
 
 def _wait_for(api: AwsApi, process: subprocess.Popen[bytes], log: Path) -> None:
