@@ -15,7 +15,7 @@ from simulators import FakeClock, MemoryObjectStore, Unfit
 from stores import ACCESS_KEY, SECRET_KEY, store_of
 from trails import BUCKET, GONE, OTHER, PREFIX, RETENTION, STREAM, MemoryTrail, Trail, record
 
-from interlock.adapters import audit_log
+from interlock.adapters import audit_listing, audit_log
 from interlock.errors import (
     AuditError,
     AuditWriteFailed,
@@ -23,7 +23,14 @@ from interlock.errors import (
     StoreError,
     StoreUnavailable,
 )
-from interlock.governance.audit import Outcome, Stream, decode, verify_stream
+from interlock.governance.audit import (
+    Outcome,
+    Stream,
+    champion_ledger,
+    decision_ledger,
+    decode,
+    verify_stream,
+)
 from interlock.local.seaweed import SeaweedServer
 
 # --- writing
@@ -65,6 +72,30 @@ def test_threads_of_one_process_share_a_stream(trail: Trail) -> None:
         list(pool.map(lambda each: trail.log.append(STREAM, each), records))
     assert sorted(trail.ids()) == sorted(each.id for each in records)
     assert trail.log.verify().intact
+
+
+def test_writers_that_take_turns_at_a_ledger_never_use_a_hidden_place(trail: Trail) -> None:
+    """A delete marker on the newest event frees its key for a put, but not for an event."""
+    ledger = champion_ledger("TinyModel")
+    one, two = trail.another(), trail.another()
+    one.append(ledger, record())
+    hidden = two.append(ledger, record())
+    trail.store.delete(trail.bucket, hidden.key)
+    kept = one.append(ledger, record())
+    assert [decode(each.data).chain.sequence for each in trail.log.read(ledger)] == [1, 2, 3]
+    assert trail.log.read(ledger)[-1] == kept
+
+
+def test_ledgers_are_found_by_name_alone(trail: Trail) -> None:
+    mine = [decision_ledger("TinyModel", each) for each in ("1", "12")]
+    for stream in (*mine, decision_ledger("TinyModels", "1"), champion_ledger("TinyModel"), STREAM):
+        trail.log.append(stream, record())
+    assert trail.log.ledgers("decisions.TinyModel.") == mine
+    assert trail.log.ledgers("decisions.Other.") == []
+    assert mine[0].is_ledger
+    assert not STREAM.is_ledger
+    with pytest.raises(AuditError, match="is not 1-128"):
+        champion_ledger("../x")
 
 
 @pytest.mark.parametrize(("name", "writers"), [("memory_trail", 16), ("real_trail", 3)])
@@ -407,7 +438,7 @@ def test_event_that_another_program_wrote_has_no_noted_hash(memory_trail: Memory
 def test_long_trail_is_verified_in_batches(
     memory_trail: MemoryTrail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_log, "BATCH_EVENTS", 5)
+    monkeypatch.setattr(audit_listing, "BATCH_EVENTS", 5)
     for number in range(7):
         memory_trail.append(2, Stream(f"s-{number}", STREAM.opened))
     report = memory_trail.log.verify()

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from interlock.adapters.object_store import ObjectVersion
 from interlock.adapters.store_probe import probe_prefix
 from interlock.governance.audit import Finding, Stream, parse_key
+
+BATCH_EVENTS: Final = 2_000  # read at a time: bounds memory to about 2 MB of events
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,20 @@ def sort_listing(prefix: str, versions: Iterable[ObjectVersion]) -> Listing:
             foreign.append(Finding(None, key, "the object is no audit event"))
     ordered = sorted(streams, key=lambda stream: (stream.opened, stream.name))
     return Listing({stream: tuple(streams[stream]) for stream in ordered}, tuple(foreign))
+
+
+def batches(listing: Listing) -> Iterator[list[Stream]]:
+    """Whole streams, together about as many events as are read at a time."""
+    batch: list[Stream] = []
+    events = 0
+    for stream, slots in listing.streams.items():
+        batch.append(stream)
+        events += len(slots)
+        if events >= BATCH_EVENTS:
+            yield batch
+            batch, events = [], 0
+    if batch:
+        yield batch
 
 
 def _slot(key: str, sequence: int, versions: Iterable[ObjectVersion]) -> Slot:

@@ -10,6 +10,8 @@ go on without its record: ``actions``. ADR-0003.
 - A put whose answer was lost is found again: by equal bytes when it is sent again, by the
   event's id when it is appended or flushed again.
 - Records of a stream that wait on disk go first, so that a chain keeps its order.
+- The end of a ledger is read anew for every event: others write it too, and with a delete marker
+  on their event a put in its place would look like a success.
 - The end of a stream is read from its versions, so that a delete marker on the newest event
   cannot make a writer use its place a second time.
 """
@@ -27,7 +29,7 @@ from typing import Final
 from urllib.parse import quote
 
 from interlock.adapters.audit_export import TrailOrigin, verify_export, write_export
-from interlock.adapters.audit_listing import Listing, Slot, sort_listing
+from interlock.adapters.audit_listing import Listing, Slot, batches, sort_listing
 from interlock.adapters.audit_spool import AuditSpool
 from interlock.adapters.object_store import ObjectStore
 from interlock.errors import (
@@ -39,6 +41,7 @@ from interlock.errors import (
 )
 from interlock.governance.audit import (
     FIRST_SEQUENCE,
+    LEDGER_DAY,
     AuditEvent,
     AuditRecord,
     Chain,
@@ -56,7 +59,6 @@ from interlock.governance.audit import (
 __all__ = ["AuditLog", "verify_export"]
 
 READERS: Final = 16  # threads; FACTS: boto3 reads no faster with more
-BATCH_EVENTS: Final = 2_000  # read at a time: bounds memory to about 2 MB of events
 MAX_RACES: Final = 200  # places lost to other writers of one stream before giving up
 MAX_METADATA_CHARACTERS: Final = 200  # S3 keeps 2 KB for all metadata of an object
 _DIGEST: Final = "sha256"
@@ -176,6 +178,19 @@ class AuditLog:
         """
         return list(self._list(None).streams)
 
+    def ledgers(self, start: str) -> list[Stream]:
+        """The ledgers whose names start in a certain way, found without listing anything else.
+
+        Args:
+            start: The beginning of their names.
+
+        Raises:
+            StoreError: The trail cannot be listed.
+        """
+        day = stream_prefix(self.prefix, Stream("any", LEDGER_DAY)).removesuffix("any/")
+        versions = self._store.list_versions(self.bucket, f"{day}{start}")
+        return list(sort_listing(self.prefix, versions).streams)
+
     def read(self, stream: Stream) -> list[StoredEvent]:
         """The events of a stream in order: of each key the oldest version.
 
@@ -265,7 +280,8 @@ class AuditLog:
             if landed is not None:
                 return landed
         for _ in range(MAX_RACES):
-            head = writer.head or self._read_head(stream)
+            known = None if stream.is_ledger else writer.head
+            head = known or self._read_head(stream)
             stored = self._put(stream, head, record)
             if stored is not None:
                 writer.head = _Head(head.sequence + 1, stored.sha256)
@@ -341,7 +357,7 @@ class AuditLog:
     def _events(self, listing: Listing) -> Iterator[tuple[Stream, list[StoredEvent]]]:
         """The events of each stream, read by many threads across streams."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as pool:
-            for batch in _batches(listing):
+            for batch in batches(listing):
                 slots = [slot for stream in batch for slot in _kept(listing.streams[stream])]
                 found = {event.key: event for event in pool.map(self._fetch, slots)}
                 for stream in batch:
@@ -375,20 +391,6 @@ def _kept(slots: Iterable[Slot]) -> list[Slot]:
 
 def _findings(slots: Iterable[Slot]) -> list[Finding]:
     return [finding for slot in slots for finding in slot.findings()]
-
-
-def _batches(listing: Listing) -> Iterator[list[Stream]]:
-    """Whole streams, together about as many events as are read at a time."""
-    batch: list[Stream] = []
-    events = 0
-    for stream, slots in listing.streams.items():
-        batch.append(stream)
-        events += len(slots)
-        if events >= BATCH_EVENTS:
-            yield batch
-            batch, events = [], 0
-    if batch:
-        yield batch
 
 
 def _metadata(text: str) -> str:

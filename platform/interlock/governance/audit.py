@@ -33,6 +33,7 @@ from interlock.errors import AuditTampered
 from interlock.governance.audit_event import (
     FIRST_SEQUENCE,
     LAST_SEQUENCE,
+    LEDGER_DAY,
     MAX_EVENT_BYTES,
     SCHEMA,
     AuditEvent,
@@ -44,6 +45,8 @@ from interlock.governance.audit_event import (
     StoredEvent,
     Stream,
     as_reason,
+    champion_ledger,
+    decision_ledger,
     event_key,
     parse_key,
     stream_prefix,
@@ -59,6 +62,7 @@ from interlock.governance.audit_json import (
 __all__ = [
     "FIRST_SEQUENCE",
     "LAST_SEQUENCE",
+    "LEDGER_DAY",
     "MAX_EVENT_BYTES",
     "SCHEMA",
     "AuditEvent",
@@ -74,6 +78,8 @@ __all__ = [
     "TrailReport",
     "Unfinished",
     "as_reason",
+    "champion_ledger",
+    "decision_ledger",
     "decode",
     "decode_record",
     "encode",

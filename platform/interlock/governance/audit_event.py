@@ -9,6 +9,8 @@ Rules:
 - Roles, actions, resources and environments are text here. A record outlives the vocabulary
   of the day it was written, and an attempt with an unknown role must be recorded as well.
 - Evidence is JSON: text, finite numbers, booleans, null, lists and mappings with text keys.
+- A stream of a run or process is written by one process at a time. A *ledger* is written by many
+  and outlives them all: it is kept under a day of its own, so that its name alone finds it.
 - A stream is named by its name and the day it was opened; both are in the key and in the
   content, so that an object moved or copied elsewhere contradicts itself.
 """
@@ -33,6 +35,8 @@ MAX_REASON_CHARACTERS: Final = 2_000  # what `as_reason` keeps of a longer text
 MAX_EVIDENCE_DEPTH: Final = 8  # nested lists and mappings; a person reads this
 FIRST_SEQUENCE: Final = 1
 LAST_SEQUENCE: Final = 999_999  # six digits in the key
+
+LEDGER_DAY: Final = date(1970, 1, 1)  # a day that no run has
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _KEY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/([^/]+)/(\d{6})\.json")
@@ -150,6 +154,29 @@ class Stream:
 
     def __str__(self) -> str:
         return f"{self.opened.isoformat()}/{self.name}"
+
+    @property
+    def is_ledger(self) -> bool:
+        """Whether many processes write it."""
+        return self.opened == LEDGER_DAY
+
+
+def champion_ledger(model: str) -> Stream:
+    """Where every move of a model's champion is recorded.
+
+    Raises:
+        AuditError: The name cannot be part of a key.
+    """
+    return Stream(f"champion.{model}", LEDGER_DAY)
+
+
+def decision_ledger(model: str, version: str) -> Stream:
+    """Where every decision about a version is recorded.
+
+    Raises:
+        AuditError: The name or version cannot be part of a key.
+    """
+    return Stream(f"decisions.{model}.{version}", LEDGER_DAY)
 
 
 @dataclass(frozen=True)
