@@ -19,6 +19,7 @@ variable "environment" {
 }
 
 variable "tags" {
+  # Any tags that AWS takes are right.
   description = "Tags of every resource, besides the provider's default tags."
   type        = map(string)
   default     = {}
@@ -37,16 +38,31 @@ variable "subnet_ids" {
 variable "run_security_group_id" {
   description = "Security group of runs; Batch's instances and jobs have the same."
   type        = string
+
+  validation {
+    condition     = startswith(var.run_security_group_id, "sg-")
+    error_message = "run_security_group_id is the id of a security group: sg-..."
+  }
 }
 
 variable "run_task_role_arn" {
   description = "Role of runs."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam:", var.run_task_role_arn))
+    error_message = "run_task_role_arn is the ARN of a role."
+  }
 }
 
 variable "execution_role_arn" {
   description = "Role that starts containers."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam:", var.execution_role_arn))
+    error_message = "execution_role_arn is the ARN of a role."
+  }
 }
 
 variable "image" {
@@ -62,6 +78,11 @@ variable "image" {
 variable "environment_variables" {
   description = "Environment variables of a run, as the platform module gives them to its own."
   type        = map(string)
+
+  validation {
+    condition     = lookup(var.environment_variables, "ENVIRONMENT", "") == var.environment
+    error_message = "environment_variables are those of a run of this environment."
+  }
 }
 
 variable "secrets" {
@@ -77,11 +98,21 @@ variable "secrets" {
 variable "spool" {
   description = "File system and access point where runs keep audit records that S3 did not take."
   type        = object({ file_system_id = string, access_point_id = string })
+
+  validation {
+    condition     = startswith(var.spool.file_system_id, "fs-") && startswith(var.spool.access_point_id, "fsap-")
+    error_message = "spool names a file system and an access point of EFS."
+  }
 }
 
 variable "log_group_name" {
   description = "CloudWatch log group of runs."
   type        = string
+
+  validation {
+    condition     = startswith(var.log_group_name, "/interlock/")
+    error_message = "log_group_name is the log group of runs: /interlock/..."
+  }
 }
 
 variable "max_vcpus" {

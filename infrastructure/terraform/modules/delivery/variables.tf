@@ -19,6 +19,7 @@ variable "environment" {
 }
 
 variable "tags" {
+  # Any tags that AWS takes are right.
   description = "Tags of every resource, besides the provider's default tags."
   type        = map(string)
   default     = {}
@@ -49,6 +50,11 @@ variable "oidc_provider_arn" {
   description = "GitHub's identity provider in this account where there is one already; null makes it."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.oidc_provider_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/", var.oidc_provider_arn))
+    error_message = "oidc_provider_arn is the ARN of an identity provider, or null."
+  }
 }
 
 variable "repository_arns" {
@@ -64,24 +70,49 @@ variable "repository_arns" {
 variable "cluster_arn" {
   description = "ARN of the ECS cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:ecs:", var.cluster_arn))
+    error_message = "cluster_arn is the ARN of a cluster."
+  }
 }
 
 variable "cluster_name" {
   description = "Name of the ECS cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,255}$", var.cluster_name))
+    error_message = "cluster_name is a name, not an ARN."
+  }
 }
 
 variable "oidc_client_secret_arn" {
   description = "Secret of the load balancer's sign-in, which a plan reads."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:secretsmanager:", var.oidc_client_secret_arn))
+    error_message = "oidc_client_secret_arn is the ARN of a secret, not the secret itself."
+  }
 }
 
 variable "state_bucket_arn" {
   description = "Bucket of Terraform's state, which a plan reads."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:s3:", var.state_bucket_arn))
+    error_message = "state_bucket_arn is the ARN of a bucket."
+  }
 }
 
 variable "state_key_arn" {
   description = "KMS key of Terraform's state."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.state_key_arn))
+    error_message = "state_key_arn is the ARN of a KMS key."
+  }
 }

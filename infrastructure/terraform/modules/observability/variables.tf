@@ -19,6 +19,7 @@ variable "environment" {
 }
 
 variable "tags" {
+  # Any tags that AWS takes are right.
   description = "Tags of every resource, besides the provider's default tags."
   type        = map(string)
   default     = {}
@@ -71,36 +72,71 @@ variable "alertmanager_configuration" {
 variable "cluster_arn" {
   description = "ARN of the ECS cluster, where the collector runs too."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:ecs:", var.cluster_arn))
+    error_message = "cluster_arn is the ARN of a cluster."
+  }
 }
 
 variable "cluster_name" {
   description = "Name of the ECS cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,255}$", var.cluster_name))
+    error_message = "cluster_name is a name, not an ARN."
+  }
 }
 
 variable "service_names" {
   description = "Name of each ECS service, by what it is called in docker-compose.yml."
   type        = map(string)
+
+  validation {
+    condition     = length(var.service_names) > 0
+    error_message = "service_names names the services to watch."
+  }
 }
 
 variable "alb_arn_suffix" {
   description = "The load balancer, as CloudWatch names it."
   type        = string
+
+  validation {
+    condition     = startswith(var.alb_arn_suffix, "app/")
+    error_message = "alb_arn_suffix is the end of a load balancer's ARN: app/..."
+  }
 }
 
 variable "target_group_arn_suffixes" {
   description = "The target groups behind it, as CloudWatch names them."
   type        = map(string)
+
+  validation {
+    condition     = alltrue([for suffix in values(var.target_group_arn_suffixes) : startswith(suffix, "targetgroup/")])
+    error_message = "target_group_arn_suffixes holds ends of target groups' ARNs: targetgroup/..."
+  }
 }
 
 variable "database_cluster_identifier" {
   description = "The Aurora cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,62}$", var.database_cluster_identifier))
+    error_message = "database_cluster_identifier is an identifier, not an address."
+  }
 }
 
 variable "database_max_capacity" {
   description = "Most Aurora capacity units; an alarm tells when nine tenths are in use."
   type        = number
+
+  validation {
+    condition     = var.database_max_capacity >= 1
+    error_message = "database_max_capacity is 1 or more."
+  }
 }
 
 variable "database_max_connections" {
@@ -130,16 +166,31 @@ variable "queue_alarm" {
 variable "vpc_id" {
   description = "VPC of the collector."
   type        = string
+
+  validation {
+    condition     = startswith(var.vpc_id, "vpc-")
+    error_message = "vpc_id is the id of a VPC: vpc-..."
+  }
 }
 
 variable "subnet_ids" {
   description = "Private subnets of the collector."
   type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) >= 1
+    error_message = "subnet_ids names at least one private subnet."
+  }
 }
 
 variable "endpoint_security_group_id" {
   description = "Security group of the VPC's interface endpoints."
   type        = string
+
+  validation {
+    condition     = startswith(var.endpoint_security_group_id, "sg-")
+    error_message = "endpoint_security_group_id is the id of a security group: sg-..."
+  }
 }
 
 variable "https_egress_cidrs" {
@@ -156,16 +207,31 @@ variable "https_egress_cidrs" {
 variable "namespace" {
   description = "Private DNS namespace in which the services are found."
   type        = string
+
+  validation {
+    condition     = endswith(var.namespace, ".interlock.internal")
+    error_message = "namespace is that of the platform module: <environment>.interlock.internal."
+  }
 }
 
 variable "scrape_security_group_ids" {
   description = "Security groups of what is scraped, by its name in prometheus.yml."
   type        = map(string)
+
+  validation {
+    condition     = alltrue([for id in values(var.scrape_security_group_ids) : startswith(id, "sg-")])
+    error_message = "scrape_security_group_ids holds ids of security groups: sg-..."
+  }
 }
 
 variable "execution_role_arn" {
   description = "Role with which ECS starts containers."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:iam:", var.execution_role_arn))
+    error_message = "execution_role_arn is the ARN of a role."
+  }
 }
 
 variable "collector_image" {

@@ -141,7 +141,7 @@ locals {
       start       = 60
       writable    = ["tmp", "scratch"]
       spool       = null
-      duty        = null
+      duty        = "exporter"
       group       = "dagster-exporter"
     }
     drift-monitor = {
@@ -200,7 +200,7 @@ locals {
       start    = 0
       writable = ["tmp", "scratch"]
       spool    = null
-      duty     = null
+      duty     = "databases"
       group    = "jobs"
     }
   }

@@ -1,9 +1,10 @@
 # A role per duty. What each may do is in ../../policies/task-<duty>.json.tftpl, which a property test
 # reads as well (platform_tests/unit/infrastructure). The Dagster exporter and the job that makes the
-# databases ask AWS for nothing and have no role.
+# databases ask AWS for nothing: their roles have no policy at all.
 
 locals {
   duties = toset(["run", "code-server", "webserver", "daemon", "mlflow", "monitoring", "jobs"])
+  idle   = toset(["exporter", "databases"])
 
   # What the templates name. Every template takes what it needs of it.
   policy_values = {
@@ -40,7 +41,7 @@ locals {
 }
 
 resource "aws_iam_role" "task" {
-  for_each = local.duties
+  for_each = setunion(local.duties, local.idle)
 
   name               = "${var.name}-task-${each.key}"
   description        = "What the ${each.key} tasks of ${var.name} may do"

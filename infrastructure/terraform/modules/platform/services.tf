@@ -11,7 +11,7 @@ resource "aws_ecs_task_definition" "this" {
   cpu                      = try(var.sizes[each.key].cpu, local.one_shot[each.key].cpu)
   memory                   = try(var.sizes[each.key].memory, local.one_shot[each.key].memory)
   execution_role_arn       = aws_iam_role.execution[each.key == "databases" ? "execution-databases" : "execution"].arn
-  task_role_arn            = local.containers[each.key].duty == null ? null : aws_iam_role.task[local.containers[each.key].duty].arn
+  task_role_arn            = aws_iam_role.task[local.containers[each.key].duty].arn
   skip_destroy             = var.environment != "dev" # a rollback needs the revisions of before
   tags                     = var.tags
 

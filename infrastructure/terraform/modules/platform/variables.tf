@@ -19,6 +19,7 @@ variable "environment" {
 }
 
 variable "tags" {
+  # Any tags that AWS takes are right.
   description = "Tags of every resource, besides the provider's default tags."
   type        = map(string)
   default     = {}
@@ -29,6 +30,11 @@ variable "tags" {
 variable "vpc_id" {
   description = "VPC of everything here."
   type        = string
+
+  validation {
+    condition     = startswith(var.vpc_id, "vpc-")
+    error_message = "vpc_id is the id of a VPC: vpc-..."
+  }
 }
 
 variable "private_subnet_ids" {
@@ -54,11 +60,21 @@ variable "public_subnet_ids" {
 variable "endpoint_security_group_id" {
   description = "Security group of the VPC's interface endpoints."
   type        = string
+
+  validation {
+    condition     = startswith(var.endpoint_security_group_id, "sg-")
+    error_message = "endpoint_security_group_id is the id of a security group: sg-..."
+  }
 }
 
 variable "s3_prefix_list_id" {
   description = "Prefix list of S3's gateway endpoint."
   type        = string
+
+  validation {
+    condition     = startswith(var.s3_prefix_list_id, "pl-")
+    error_message = "s3_prefix_list_id is the id of a prefix list: pl-..."
+  }
 }
 
 variable "https_egress_cidrs" {
@@ -77,26 +93,51 @@ variable "https_egress_cidrs" {
 variable "data_bucket" {
   description = "Bucket of snapshots."
   type        = object({ id = string, arn = string })
+
+  validation {
+    condition     = startswith(var.data_bucket.arn, "arn:") && endswith(var.data_bucket.arn, ":${var.data_bucket.id}")
+    error_message = "data_bucket has the ARN of the bucket that it names."
+  }
 }
 
 variable "artifact_bucket" {
   description = "Bucket of MLflow's artifacts and of what steps print."
   type        = object({ id = string, arn = string })
+
+  validation {
+    condition     = startswith(var.artifact_bucket.arn, "arn:") && endswith(var.artifact_bucket.arn, ":${var.artifact_bucket.id}")
+    error_message = "artifact_bucket has the ARN of the bucket that it names."
+  }
 }
 
 variable "audit_bucket" {
   description = "Bucket of the audit trail, with Object Lock."
   type        = object({ id = string, arn = string })
+
+  validation {
+    condition     = startswith(var.audit_bucket.arn, "arn:") && endswith(var.audit_bucket.arn, ":${var.audit_bucket.id}")
+    error_message = "audit_bucket has the ARN of the bucket that it names."
+  }
 }
 
 variable "storage_key_arn" {
   description = "KMS key of the three buckets."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.storage_key_arn))
+    error_message = "storage_key_arn is the ARN of a KMS key."
+  }
 }
 
 variable "approval_key_arn" {
   description = "KMS key that signs approvals; every role of a task is denied it."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.approval_key_arn))
+    error_message = "approval_key_arn is the ARN of a KMS key."
+  }
 }
 
 variable "kms_key_arn" {
@@ -119,6 +160,11 @@ variable "database" {
     dagster_secret_arn = string
     mlflow_secret_arn  = string
   })
+
+  validation {
+    condition     = var.database.port > 0 && var.database.port < 65536 && alltrue([for secret in [var.database.master_secret_arn, var.database.dagster_secret_arn, var.database.mlflow_secret_arn] : can(regex("^arn:[a-z-]+:secretsmanager:", secret))])
+    error_message = "database has a port and the ARNs of three secrets, never a password."
+  }
 }
 
 # What runs.
@@ -234,6 +280,11 @@ variable "batch_job_queue" {
   description = "Name of the Batch queue for bursts; empty where there is none."
   type        = string
   default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{0,128}$", var.batch_job_queue))
+    error_message = "batch_job_queue is the name of a queue, not its ARN."
+  }
 }
 
 variable "batch_job_definition" {
@@ -357,6 +408,11 @@ variable "signing_key_version" {
   description = "Counts rotations of RUN_SIGNING_KEY; raise it while the queue is empty."
   type        = number
   default     = 1
+
+  validation {
+    condition     = var.signing_key_version >= 1 && floor(var.signing_key_version) == var.signing_key_version
+    error_message = "signing_key_version is a whole number from 1."
+  }
 }
 
 variable "scaling" {

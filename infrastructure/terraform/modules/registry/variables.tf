@@ -19,6 +19,7 @@ variable "environment" {
 }
 
 variable "tags" {
+  # Any tags that AWS takes are right.
   description = "Tags of every resource, besides the provider's default tags."
   type        = map(string)
   default     = {}
