@@ -4,11 +4,11 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-CODE := platform/interlock platform_tests monitoring scripts/lib
+CODE := platform/interlock platform_tests monitoring infrastructure scripts/lib
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 17
 
 .PHONY: setup
 setup: ## Set up .venv from nothing but Python and the package index
@@ -52,6 +52,14 @@ test: ## Everything: style, types, imports, all tests with coverage
 stack-test: setup ## Build the composed stack, use it, break it and remove it; needs Docker
 	@$(BIN)/pytest -p no:randomly -p no:cacheprovider platform_tests/stack/check_stack.py
 
+.PHONY: terraform-check
+terraform-check: setup ## Check the Terraform tree: format, validity, tests, tflint, checkov
+	@$(BIN)/python -m infrastructure.aws_test --only static
+
+.PHONY: aws-test
+aws-test: setup ## Check the Terraform tree, then apply dev to a local AWS API and destroy it
+	@$(BIN)/python -m infrastructure.aws_test
+
 .PHONY: demo
 demo: ## Run a governed pipeline on real data
 	@./scripts/demo.sh
@@ -67,3 +75,6 @@ lock: setup ## Resolve the dependencies anew into both lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
 	  --python-version 3.11 pyproject.toml --group dev -c requirements.lock \
 	  -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 infrastructure/requirements-checkov.in \
+	  -o infrastructure/requirements-checkov.lock
