@@ -327,8 +327,10 @@ class MemoryObjectStore(ProbedStore):
         probe_store(self, bucket, prefix, clock=self._clock, new_id=self._new_version)
 
     @_operation
-    def overwrite(self, bucket: str, key: str, body: bytes) -> None:
-        self._store(bucket, key, body, NO_METADATA, None)
+    def overwrite(
+        self, bucket: str, key: str, body: bytes, *, retain_until: datetime | None = None
+    ) -> None:
+        self._store(bucket, key, body, NO_METADATA, retain_until)
 
     @_operation
     def delete_version(self, bucket: str, key: str, version_id: str) -> None:

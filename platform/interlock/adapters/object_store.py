@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from interlock.adapters.s3_client import S3Client
+from interlock.adapters.s3_client import COMPLIANCE, S3Client, lock_options
 from interlock.adapters.s3_errors import error_code, translated
 from interlock.adapters.s3_upload import PART_BYTES, read_part, upload_parts
 from interlock.adapters.store_interface import (
@@ -54,7 +54,6 @@ _NO_LOCK: Final = "ObjectLockConfigurationNotFoundError"
 _OBJECT_FIELDS: Final = ("ContentLength", "ETag", "LastModified")
 # SeaweedFS names a bucket of one's own taken by somebody once it holds objects.
 _TAKEN: Final = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
-_COMPLIANCE: Final = "COMPLIANCE"
 
 
 def _utc_now() -> datetime:
@@ -122,9 +121,6 @@ class S3ObjectStore(ProbedStore):
         content_type: str = "application/json",
         retain_until: datetime | None = None,
     ) -> str:
-        lock: dict[str, Any] = {}
-        if retain_until is not None:
-            lock = {"ObjectLockMode": _COMPLIANCE, "ObjectLockRetainUntilDate": retain_until}
         try:
             answer = self._s3.call(
                 "put_object",
@@ -135,7 +131,7 @@ class S3ObjectStore(ProbedStore):
                 ContentType=content_type,
                 IfNoneMatch="*",
                 needs=["ETag"],
-                **lock,
+                **lock_options(retain_until),
             )
         except PreconditionFailed as error:
             raise self._exists(bucket, key) from error
@@ -314,7 +310,7 @@ class S3ObjectStore(ProbedStore):
                 )
             return
         if retention_days is not None:
-            default = {"Mode": _COMPLIANCE, "Days": retention_days}
+            default = {"Mode": COMPLIANCE, "Days": retention_days}
             self._s3.call(
                 "put_object_lock_configuration",
                 bucket,
@@ -327,8 +323,10 @@ class S3ObjectStore(ProbedStore):
     def probe(self, bucket: str, prefix: str) -> None:
         probe_store(self, bucket, prefix, clock=self._clock, new_id=self._new_id)
 
-    def overwrite(self, bucket: str, key: str, body: bytes) -> None:
-        self._s3.call("put_object", bucket, key, Body=body)
+    def overwrite(
+        self, bucket: str, key: str, body: bytes, *, retain_until: datetime | None = None
+    ) -> None:
+        self._s3.call("put_object", bucket, key, Body=body, **lock_options(retain_until))
 
     def delete_version(self, bucket: str, key: str, version_id: str) -> None:
         self._s3.call(
@@ -341,14 +339,14 @@ class S3ObjectStore(ProbedStore):
             bucket,
             key,
             VersionId=version_id,
-            Retention={"Mode": _COMPLIANCE, "RetainUntilDate": until},
+            Retention={"Mode": COMPLIANCE, "RetainUntilDate": until},
             BypassGovernanceRetention=True,
         )
 
     def retention(self, bucket: str, key: str, version_id: str) -> datetime | None:
         answer = self._s3.call("head_object", bucket, key, VersionId=version_id)
         until: datetime | None = answer.get("ObjectLockRetainUntilDate")
-        if until is None or answer.get("ObjectLockMode") != _COMPLIANCE:
+        if until is None or answer.get("ObjectLockMode") != COMPLIANCE:
             return None
         return until.astimezone(UTC)
 

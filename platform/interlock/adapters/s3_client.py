@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,6 +29,18 @@ CONFLICT_ATTEMPTS: Final = 3
 CONNECTIONS: Final = 32  # more than the threads that read the audit trail
 LOOPBACK: Final = {"127.0.0.1", "::1", "localhost"}
 DEFAULT_REGION: Final = "us-east-1"  # the one region that S3 does not want to be told
+COMPLIANCE: Final = "COMPLIANCE"  # the mode of a lock that nobody can lift, the account included
+
+
+def lock_options(until: datetime | None) -> Mapping[str, Any]:
+    """What a put needs so that its version is locked.
+
+    Args:
+        until: Until when, aware; None for no lock.
+    """
+    if until is None:
+        return {}
+    return {"ObjectLockMode": COMPLIANCE, "ObjectLockRetainUntilDate": until}
 
 
 class S3Client:

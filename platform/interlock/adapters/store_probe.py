@@ -11,12 +11,17 @@ The promises (DESIGN: "hash the stored bytes; conditional puts; Object Lock"):
 - after a plain overwrite and a delete marker the first version still reads byte for byte;
 - deleting that version, or shortening its retention, is refused and changes nothing.
 
+A store may refuse more: a bucket policy of AWS that denies every delete, and every put without a
+lock, breaks no promise. What it refuses cannot be tested any further, with one exception: a put
+that is refused for want of a lock is tried once more with one.
+
 What is written stays behind until its lock ends; ``verify`` knows the prefix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -31,8 +36,10 @@ _SECOND: Final = b'{"probe": "second"}\n'
 class ProbedStore(ObjectStore, Protocol):
     """A store with the operations of an attacker. Nothing but the probe and tests use them."""
 
-    def overwrite(self, bucket: str, key: str, body: bytes) -> None:
-        """Stores an object whatever was there: a plain put."""
+    def overwrite(
+        self, bucket: str, key: str, body: bytes, *, retain_until: datetime | None = None
+    ) -> None:
+        """Stores an object whatever was there: a plain put, with a COMPLIANCE lock or without."""
         ...
 
     def delete_version(self, bucket: str, key: str, version_id: str) -> None:
@@ -91,9 +98,9 @@ def probe_store(
     # S3 keeps retention to the second.
     until = clock().replace(microsecond=0) + PROBE_RETENTION
     version = _write_locked(store, bucket, key, until)
-    _require_conditional_put(store, bucket, key)
-    store.overwrite(bucket, key, _SECOND)
-    store.delete(bucket, key)
+    _require_conditional_put(store, bucket, key, until)
+    _overwrite(store, bucket, key, until)
+    _hide(store, bucket, key)
     _require_first(store, bucket, key, version, "after an overwrite and a delete marker")
     _require_locked(store, bucket, key, version)
     _require_retained(store, bucket, key, version, until)
@@ -113,12 +120,39 @@ def _write_locked(store: ProbedStore, bucket: str, key: str, until: datetime) ->
     return version
 
 
-def _require_conditional_put(store: ProbedStore, bucket: str, key: str) -> None:
+def _require_conditional_put(store: ProbedStore, bucket: str, key: str, until: datetime) -> None:
     try:
-        store.put_new(bucket, key, _SECOND)
+        # With a lock, as events are written: a policy against unlocked puts would answer first.
+        store.put_new(bucket, key, _SECOND, retain_until=until)
     except ObjectExists:
         return
     raise _unfit(bucket, "accepts a conditional put (If-None-Match) on an existing key")
+
+
+def _overwrite(store: ProbedStore, bucket: str, key: str, until: datetime) -> None:
+    try:
+        store.overwrite(bucket, key, _SECOND)
+    except (StoreUnavailable, ObjectMissing):
+        raise
+    except StoreError:
+        with _refusal_permitted():
+            store.overwrite(bucket, key, _SECOND, retain_until=until)
+
+
+def _hide(store: ProbedStore, bucket: str, key: str) -> None:
+    with _refusal_permitted():
+        store.delete(bucket, key)
+
+
+@contextmanager
+def _refusal_permitted() -> Iterator[None]:
+    """An attack that is refused is as good as one that changed nothing."""
+    try:
+        yield
+    except (StoreUnavailable, ObjectMissing):
+        raise
+    except StoreError:
+        return
 
 
 def _require_locked(store: ProbedStore, bucket: str, key: str, version: str) -> None:
