@@ -83,6 +83,7 @@ resource "aws_cloudwatch_log_group" "collector" {
 
 # CloudWatch makes the metric of the events in here.
 resource "aws_cloudwatch_log_group" "metrics" {
+  #checkov:skip=CKV_AWS_338:Figures, of which CloudWatch keeps the metric for 15 months
   name              = "/interlock/${var.environment}/metrics"
   retention_in_days = 7
   kms_key_id        = var.kms_key_arn

@@ -78,6 +78,7 @@ resource "aws_cloudwatch_log_group" "this" {
 
 # Made here, so that it has a key and an end; Container Insights would make it with neither.
 resource "aws_cloudwatch_log_group" "insights" {
+  #checkov:skip=CKV_AWS_338:Performance figures, of which CloudWatch keeps the metrics for 15 months
   name              = "/aws/ecs/containerinsights/${local.cluster_name}/performance"
   retention_in_days = min(var.log_retention_days, 30)
   kms_key_id        = var.kms_key_arn

@@ -35,6 +35,7 @@ locals {
 }
 
 resource "aws_security_group" "this" {
+  #checkov:skip=CKV2_AWS_5:Each is attached: by a service or the load balancer here, by who starts runs and jobs, through a key that the check does not follow
   for_each = local.groups
 
   name        = "${var.name}-${each.key}"
