@@ -18,6 +18,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stack.browser import (
+    materialize_by_clicking,
+    open_browser,
+    see_trail_in_console,
+    see_version_in_mlflow,
+)
 from stack.composed import (
     ANSWER_SECONDS,
     PROJECT,
@@ -266,6 +272,25 @@ def test_job_launched_as_the_ui_does_succeeds_and_is_audited_and_registered(
     }
     assert (tags["environment"], tags["audit_owner"]) == ("dev", "interlock")
     assert stack.interlock("deploy-check", "CreditRiskModel", role="ml_engineer").returncode == 0
+
+
+def test_person_materializes_by_clicking_and_sees_the_checks_green(
+    stack: ComposedStack, report: Report, tmp_path: Path
+) -> None:
+    """In a browser: Dagit, then MLflow, then the trail in the object store's console."""
+    with open_browser(tmp_path) as browser:
+        run_id = materialize_by_clicking(browser, stack.url("DAGSTER_PORT"))
+        assert stack.run(run_id).status == "SUCCESS"
+        see_version_in_mlflow(browser, stack.url("MLFLOW_PORT"), run_id)
+        if report["object store"] != "shim":  # which has no console
+            see_trail_in_console(
+                browser,
+                stack.url("MINIO_CONSOLE_PORT"),
+                user="interlock-admin",
+                secret=stack.setting("MINIO_ROOT_PASSWORD"),
+                bucket="interlock-audit",
+                keys=sorted(stack.audit_events(run_id)),
+            )
 
 
 def test_runs_key_adds_to_the_trail_and_takes_nothing_away(stack: ComposedStack) -> None:
