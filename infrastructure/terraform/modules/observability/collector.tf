@@ -22,7 +22,7 @@ locals {
 
   collector_configuration = yamlencode({
     extensions = {
-      health_check = { endpoint = "0.0.0.0:13133" }
+      health_check = { endpoint = "127.0.0.1:13133" }
       sigv4auth    = { region = local.region, service = "aps" }
     }
     receivers = {
@@ -36,7 +36,7 @@ locals {
     processors = {
       batch                    = {}
       memory_limiter           = { check_interval = "1s", limit_percentage = 75, spike_limit_percentage = 20 }
-      "filter/queue"           = { metrics = { include = { match_type = "strict", metric_names = ["pipeline_runs_active"] } } }
+      "filter/queue"           = { error_mode = "propagate", metrics = { metric = ["name != \"pipeline_runs_active\""] } } # what is dropped
       "attributes/environment" = { actions = [{ key = "environment", value = var.environment, action = "upsert" }] }
     }
     exporters = {
