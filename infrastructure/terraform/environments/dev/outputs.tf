@@ -1,0 +1,4 @@
+output "stack" {
+  description = "Addresses, buckets, keys, and what the workflows need."
+  value       = module.stack
+}

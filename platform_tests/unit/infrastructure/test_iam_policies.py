@@ -1,0 +1,446 @@
+"""What the policies of the AWS target promise, asked of the very text that Terraform renders.
+
+Hypothesis looks for a request that breaks a promise (``iam_promises.py``) under all policies
+together; afterwards the policies are weakened, one layer and one statement at a time, and the same
+search has to find the request that then gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+from iam_evaluator import Request
+from iam_promises import (
+    DAEMON,
+    POLICIES,
+    PROMISES,
+    RIGHT,
+    ROLE,
+    RUN,
+    Promise,
+    approvals_are_signed_by_the_approver_alone,
+    buckets_are_the_administrators,
+    marks_are_the_administrators,
+    no_lock_is_short,
+    nothing_goes_in_the_clear,
+    nothing_is_encrypted_with_another_key,
+    nothing_is_overwritten,
+    nothing_is_written_without_the_lock,
+    nothing_of_the_trail_is_deleted,
+    runs_delete_leases_alone,
+    runs_keep_away_from_models,
+    segments,
+    services_without_data_read_none,
+    storage_key_is_used_through_aws_services,
+    tasks_come_by_no_other_rights,
+    tasks_do_not_touch_the_approval_key,
+)
+from iam_templates import (
+    ADMINISTRATOR,
+    ANYBODY,
+    APPROVAL_KEY,
+    APPROVER,
+    ARTIFACTS,
+    AUDIT,
+    DATA,
+    NAME,
+    PLACEHOLDER,
+    PREFIX,
+    STORAGE_KEY,
+    Policies,
+    names,
+    text_of,
+)
+
+EXPECTED = {
+    "approver",
+    "batch-instance",
+    "bucket-access-logs",
+    "bucket-audit",
+    "bucket-logs",
+    "bucket-private",
+    "bucket-state",
+    "delivery-deploy",
+    "delivery-images",
+    "delivery-plan",
+    "execution",
+    "execution-databases",
+    "flow-logs",
+    "key-approval",
+    "key-state",
+    "key-storage",
+    "rds-monitoring",
+    "replication",
+    "task-code-server",
+    "task-daemon",
+    "task-jobs",
+    "task-mlflow",
+    "task-monitoring",
+    "task-run",
+    "task-webserver",
+    "trust-approver",
+    "trust-ecs-tasks",
+}
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_no_request_breaks_the_promise(promise: Promise) -> None:
+    @settings(max_examples=200, deadline=None, database=None)
+    @given(PROMISES[promise])
+    def holds(asked: Request) -> None:
+        assert promise(POLICIES, asked)
+
+    holds()
+
+
+# --- What must be possible ---
+
+
+@given(segments)
+@settings(deadline=None, database=None)
+def test_runs_append_to_the_trail(key: str) -> None:
+    target = f"{AUDIT}/{PREFIX}2026/11/21/{key}/00000001.json"
+    for action in ("s3:PutObject", "s3:PutObjectRetention"):
+        assert POLICIES.may(Request(RUN, action, target, RIGHT))
+    assert POLICIES.may(Request(RUN, "s3:GetObject", target, RIGHT))
+    assert not POLICIES.may(Request(RUN, "s3:PutObject", f"{AUDIT}/elsewhere/{key}", RIGHT))
+
+
+def test_runs_write_the_probe_with_its_short_lock() -> None:
+    short = {**RIGHT, "s3:object-lock-remaining-retention-days": "0"}
+    assert POLICIES.may(Request(RUN, "s3:PutObject", f"{AUDIT}/_interlock/probe/x", short))
+
+
+@pytest.mark.parametrize("action", ["kms:Decrypt", "kms:GenerateDataKey"])
+def test_runs_use_the_storage_key_through_s3(action: str) -> None:
+    assert POLICIES.may(Request(RUN, action, STORAGE_KEY, RIGHT))
+
+
+def test_approver_signs_and_everybody_may_verify() -> None:
+    assert POLICIES.may(Request(APPROVER, "kms:Sign", APPROVAL_KEY, RIGHT))
+    for role in (APPROVER, ANYBODY):
+        assert POLICIES.may(Request(role, "kms:Verify", APPROVAL_KEY, RIGHT))
+
+
+def test_administrator_changes_the_lock_and_cannot_sign() -> None:
+    change = Request(ADMINISTRATOR, "s3:PutBucketObjectLockConfiguration", AUDIT, RIGHT)
+    assert POLICIES.may(change)
+    assert POLICIES.may(Request(ADMINISTRATOR, "kms:PutKeyPolicy", APPROVAL_KEY))
+    assert not POLICIES.may(Request(ADMINISTRATOR, "kms:Sign", APPROVAL_KEY, RIGHT))
+
+
+# --- Who starts runs ---
+
+
+def test_the_daemon_alone_starts_tasks_and_hands_out_two_roles() -> None:
+    family = f"arn:aws:ecs:eu-central-1:123456789012:task-definition/{NAME}"
+    cluster = {"ecs:cluster": f"arn:aws:ecs:eu-central-1:123456789012:cluster/{NAME}"}
+    passed = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    starting = {
+        role
+        for role in POLICIES.tasks
+        if POLICIES.may(Request(role, "ecs:RunTask", f"{family}-run:7", cluster))
+    }
+    assert starting == {DAEMON}
+    assert not POLICIES.may(Request(DAEMON, "ecs:RunTask", f"{family}-mlflow:7", cluster))
+    assert not POLICIES.may(Request(DAEMON, "ecs:RunTask", f"{family}-run:7", {}))
+    handed_out = {
+        (role, given_away)
+        for role in POLICIES.tasks
+        for given_away in (*POLICIES.roles, f"{ROLE}execution")
+        if POLICIES.may(Request(role, "iam:PassRole", given_away, passed))
+    }
+    assert handed_out == {(DAEMON, RUN), (DAEMON, f"{ROLE}execution")}
+
+
+def test_nobody_hands_out_the_approvers_role() -> None:
+    for role in POLICIES.roles.keys() - {ADMINISTRATOR, ANYBODY}:
+        for service in ("ecs-tasks.amazonaws.com", "lambda.amazonaws.com"):
+            asked = Request(role, "iam:PassRole", APPROVER, {"iam:PassedToService": service})
+            assert not POLICIES.may(asked), role
+
+
+# --- Wildcards ---
+
+# Actions that know no resource: IAM takes nothing but * for them (Service Authorization Reference).
+WITHOUT_RESOURCE = {
+    "batch:DescribeJobDefinitions",
+    "batch:DescribeJobs",
+    "cloudwatch:DescribeAlarmsForMetric",
+    "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
+    "ecr:GetAuthorizationToken",
+    "ecs:DescribeTaskDefinition",
+    "ecs:DiscoverPollEndpoint",
+    "ecs:RegisterTaskDefinition",
+    "secretsmanager:GetRandomPassword",
+}
+# Everything else with a wildcard as resource or within an action, by policy and statement.
+EXPLAINED = {
+    ("delivery-plan", "SeeWhatExists"): "a plan reads the settings of whatever is there",
+    ("key-alerts", "AdministeredByTheAccount"): "encrypts notices alone; IAM says who has it",
+}
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def wildcards(name: str, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Policy and statement of each permission that says * and is explained by no rule."""
+    for statement in document["Statement"]:
+        if statement["Effect"] != "Allow":
+            continue
+        actions = listed(statement.get("Action", "*"))
+        # In a key's own policy * is that key.
+        everything = "*" in listed(statement.get("Resource", [])) and not name.startswith("key-")
+        if (
+            "NotResource" in statement
+            or any("*" in action for action in actions)
+            or (everything and not set(actions) <= WITHOUT_RESOURCE)
+        ):
+            yield name, statement.get("Sid", "")
+
+
+def all_wildcards(policies: Policies) -> set[tuple[str, str]]:
+    return {
+        each for name, document in policies.documents.items() for each in wildcards(name, document)
+    }
+
+
+def test_every_wildcard_is_explained_and_every_explanation_needed() -> None:
+    assert all_wildcards(POLICIES) == EXPLAINED.keys()
+
+
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [("*", DATA), ("s3:*", DATA), ("s3:Get*", DATA), ("s3:GetObject", "*")],
+)
+def test_a_new_wildcard_is_found(action: str, resource: str) -> None:
+    mutant = POLICIES.allowing("task-run", action, resource)
+    assert all_wildcards(mutant) - EXPLAINED.keys() == {("task-run", "Mutant")}
+
+
+# --- The templates themselves ---
+
+
+def test_the_expected_policies_are_there() -> None:
+    assert set(names()) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", names())
+def test_templates_hold_plain_names_alone(name: str) -> None:
+    text = text_of(name)
+    assert "%{" not in text
+    assert "$$" not in text
+    assert [each for each in PLACEHOLDER.findall(text) if not each.isidentifier()] == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_policy_can_be_read(name: str) -> None:
+    policy = POLICIES.read[name]
+    assert policy.statements
+    of_a_resource = name.split("-", maxsplit=1)[0] in {"bucket", "file", "key", "topic", "trust"}
+    assert policy.of_a_resource is of_a_resource
+
+
+@pytest.mark.parametrize("name", [each for each in names() if each.startswith("trust-")])
+def test_no_role_trusts_everybody(name: str) -> None:
+    for statement in POLICIES.read[name].statements:
+        assert statement.principals
+        assert not any("*" in each for found in statement.principals.values() for each in found)
+        services = statement.principals.get("Service", ())
+        if services and services != ("ec2.amazonaws.com",):  # EC2 names no account
+            assert "aws:SourceAccount" in statement.condition["StringEquals"]
+
+
+# --- Each layer holds by itself ---
+
+NO_POLICY: Any = {"Version": "2012-10-17", "Statement": []}
+OPEN_KEY: Any = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "LeftToIam",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+            "Action": ["kms:*"],
+            "Resource": ["*"],
+        }
+    ],
+}
+# As if nobody had written a policy for bucket or key.
+ROLES_ALONE = POLICIES.but(bucket_audit=NO_POLICY, bucket_private=NO_POLICY, key_approval=OPEN_KEY)
+KEPT_BY_ROLES: tuple[Promise, ...] = (
+    nothing_of_the_trail_is_deleted,
+    buckets_are_the_administrators,
+    marks_are_the_administrators,
+    approvals_are_signed_by_the_approver_alone,
+    tasks_do_not_touch_the_approval_key,
+    tasks_come_by_no_other_rights,
+    runs_delete_leases_alone,
+    runs_keep_away_from_models,
+)
+
+
+def by_tasks(promise: Promise) -> st.SearchStrategy[Request]:
+    return PROMISES[promise].flatmap(
+        lambda asked: st.sampled_from(POLICIES.tasks).map(
+            lambda role: Request(role, asked.action, asked.resource, asked.context)
+        )
+    )
+
+
+@pytest.mark.parametrize("promise", KEPT_BY_ROLES, ids=lambda promise: promise.__name__)
+def test_roles_of_tasks_keep_the_promise_without_bucket_and_key_policies(promise: Promise) -> None:
+    excepted: Mapping[Promise, str] = {runs_delete_leases_alone: RUN}
+
+    @settings(max_examples=100, deadline=None, database=None)
+    @given(by_tasks(promise))
+    def holds(asked: Request) -> None:
+        role = excepted.get(promise, asked.principal)
+        if promise is runs_keep_away_from_models and role.endswith("-mlflow"):
+            return
+        assert promise(ROLES_ALONE, Request(role, asked.action, asked.resource, asked.context))
+
+    holds()
+
+
+# --- The search finds what it has to ---
+
+AUDIT_OBJECTS = f"{AUDIT}/*"
+MUTANTS: Mapping[str, tuple[Promise, Policies]] = {
+    "bucket policy lets delete": (
+        nothing_of_the_trail_is_deleted,
+        POLICIES.without("bucket-audit", "NobodyDeletes"),
+    ),
+    "run may delete, and no bucket policy forbids it": (
+        nothing_of_the_trail_is_deleted,
+        ROLES_ALONE.without("task-run", "NeverTakeFromTheTrail").allowing(
+            "task-run", "s3:DeleteObjectVersion", AUDIT_OBJECTS
+        ),
+    ),
+    "monitoring may delete, and no bucket policy forbids it": (
+        nothing_of_the_trail_is_deleted,
+        ROLES_ALONE.allowing("task-monitoring", "s3:Delete*", AUDIT_OBJECTS),
+    ),
+    "unlocked puts": (
+        nothing_is_written_without_the_lock,
+        POLICIES.without("bucket-audit", "NothingUnlocked"),
+    ),
+    "overwrites": (
+        nothing_is_overwritten,
+        POLICIES.without("bucket-audit", "NothingOverwritten"),
+    ),
+    "short locks": (no_lock_is_short, POLICIES.without("bucket-audit", "LockedLongEnough")),
+    "audit bucket's lock is anybody's": (
+        buckets_are_the_administrators,
+        POLICIES.without("bucket-audit", "BucketByTheAdministratorAlone"),
+    ),
+    "data bucket's policy is anybody's": (
+        buckets_are_the_administrators,
+        POLICIES.without("bucket-private", "BucketByTheAdministratorAlone"),
+    ),
+    "run may change the lock, and no bucket policy forbids it": (
+        buckets_are_the_administrators,
+        ROLES_ALONE.without("task-run", "NeverTakeFromTheTrail").allowing(
+            "task-run", "s3:PutBucketObjectLockConfiguration", AUDIT
+        ),
+    ),
+    "in the clear": (
+        nothing_goes_in_the_clear,
+        POLICIES.without("bucket-audit", "NothingInTheClear"),
+    ),
+    "outdated TLS": (
+        nothing_goes_in_the_clear,
+        POLICIES.without("bucket-private", "NoOutdatedTls"),
+    ),
+    "keys of others": (
+        nothing_is_encrypted_with_another_key,
+        POLICIES.without("bucket-audit", "NoOtherKey"),
+    ),
+    "the writer's own key": (
+        nothing_is_encrypted_with_another_key,
+        POLICIES.without("bucket-private", "NoKeyOfTheWriters"),
+    ),
+    "mark is anybody's": (
+        marks_are_the_administrators,
+        POLICIES.without("bucket-private", "MarkByTheAdministratorAlone"),
+    ),
+    "everybody signs": (
+        approvals_are_signed_by_the_approver_alone,
+        POLICIES.without("key-approval", "SignedByNobodyElse")
+        .allowing("key-approval", "kms:Nothing", "*")
+        .but(key_approval=OPEN_KEY),
+    ),
+    "administrator's key policy lets the account sign": (
+        approvals_are_signed_by_the_approver_alone,
+        POLICIES.without("key-approval", "SignedByNobodyElse").but(
+            key_approval={
+                **POLICIES.documents["key-approval"],
+                "Statement": [
+                    {**each, "Condition": {}}
+                    for each in POLICIES.documents["key-approval"]["Statement"]
+                    if each["Sid"] == "SignedByTheApprover"
+                ],
+            }
+        ),
+    ),
+    "run may sign, and the key's policy leaves it to IAM": (
+        tasks_do_not_touch_the_approval_key,
+        ROLES_ALONE.without("task-run", "NeverTouchTheApproversKey").allowing(
+            "task-run", "kms:Sign", APPROVAL_KEY
+        ),
+    ),
+    "run takes another role": (
+        tasks_come_by_no_other_rights,
+        POLICIES.allowing("task-run", "sts:AssumeRole", APPROVER),
+    ),
+    "storage key without S3": (
+        storage_key_is_used_through_aws_services,
+        POLICIES.allowing("task-run", "kms:Decrypt", STORAGE_KEY),
+    ),
+    "webserver reads data": (
+        services_without_data_read_none,
+        POLICIES.allowing("task-webserver", "s3:GetObject", f"{DATA}/*"),
+    ),
+    "run deletes snapshots": (
+        runs_delete_leases_alone,
+        POLICIES.allowing("task-run", "s3:DeleteObject", f"{DATA}/*"),
+    ),
+    "run reads models": (
+        runs_keep_away_from_models,
+        POLICIES.allowing("task-run", "s3:GetObject", f"{ARTIFACTS}/*"),
+    ),
+}
+
+
+@pytest.mark.parametrize("weakness", MUTANTS)
+def test_the_search_finds_the_request_that_a_weaker_policy_lets_through(weakness: str) -> None:
+    promise, mutant = MUTANTS[weakness]
+    found = find(
+        PROMISES[promise],
+        lambda asked: not promise(mutant, asked),
+        settings=settings(
+            max_examples=5_000, phases=(Phase.generate,), database=None, deadline=None
+        ),
+    )
+    assert promise(POLICIES, found)
+
+
+def test_every_promise_has_a_mutant() -> None:
+    assert {promise for promise, _ in MUTANTS.values()} == set(PROMISES)
+
+
+def test_the_search_gives_up_where_there_is_nothing_to_find() -> None:
+    with pytest.raises(NoSuchExample):
+        find(
+            PROMISES[nothing_of_the_trail_is_deleted],
+            lambda asked: not nothing_of_the_trail_is_deleted(POLICIES, asked),
+            settings=settings(max_examples=200, database=None, deadline=None),
+        )
