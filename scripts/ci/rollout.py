@@ -1,0 +1,326 @@
+"""A rolling update of one environment that either ends well or is taken back.
+
+The order: refuse while an alarm fires; register revisions; let the new image prepare the
+databases; switch what is started anew (runs, jobs, bursts) and update the services; wait until
+ECS calls them stable; smoke test; watch the alarms for some minutes. Whatever of that fails, the
+services go back to exactly the revisions they came from, and the newest revision of every other
+family says again what it said before (ECS starts the newest; nothing is deregistered, so the
+delivery role needs no right to).
+
+Each step looks at what is there first, so the same deployment may be started again after it was
+cut off anywhere: see ``revisions.py`` for how it then knows where it came from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from delivery_target import DATABASES, SERVICES, DeliveryTarget
+from deployment_record import DeploymentRecord
+from one_shot import OneShotTasks
+from revisions import JobRevisions, Revision, TaskRevisions
+
+from interlock.errors import ConfigurationError, InterlockError, ProcessFailed
+
+ALARMS_AT_ONCE: Final = 100  # names that DescribeAlarms takes
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a rollout waits.
+
+    Attributes:
+        poll_seconds: Between two looks.
+        job_seconds: For the databases job.
+        stable_seconds: Until all services are stable.
+        watch_seconds: Under the eyes of the alarms, after the smoke test.
+    """
+
+    poll_seconds: float = 15.0
+    job_seconds: float = 600.0
+    stable_seconds: float = 1200.0
+    watch_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Formers:
+    """What ran before.
+
+    Attributes:
+        services: Service to its revision.
+        families: Family of which the newest revision counts, to its revision.
+        job: Batch's definition; None where there is none.
+    """
+
+    services: Mapping[str, Revision]
+    families: Mapping[str, Revision]
+    job: Revision | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "services": {name: each.arn for name, each in self.services.items()},
+            "families": {name: each.arn for name, each in self.families.items()},
+            "job": None if self.job is None else self.job.arn,
+        }
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A deployment of one release to one environment.
+
+    Attributes:
+        ecs: Client.
+        cloudwatch: Client.
+        tasks: Revisions of task definitions.
+        jobs: Revisions of Batch's job definition.
+        one_shot: Runs the databases job.
+        target: The environment.
+        smoke_test: Says whether the platform works.
+        timing: How long it waits.
+        record: Takes each step.
+        ignored_alarms: That may fire all the while.
+        started: Revisions of this release by service or family; filled as they are registered.
+    """
+
+    ecs: Any
+    cloudwatch: Any
+    tasks: TaskRevisions
+    jobs: JobRevisions
+    one_shot: OneShotTasks
+    target: DeliveryTarget
+    smoke_test: Callable[[], bool]
+    timing: Timing
+    record: DeploymentRecord
+    ignored_alarms: frozenset[str] = frozenset()
+    started: dict[str, Revision] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Deploys.
+
+        Raises:
+            ProcessFailed: It failed; what ran before runs again, or the record says what not.
+            ConfigurationError: It was refused before anything was touched.
+        """
+        self._refuse_firing_alarms()
+        formers = self._formers()
+        self.record.began(formers.document())
+        try:
+            self._deploy(formers)
+        except (InterlockError, ClientError, BotoCoreError) as error:
+            self.record.step("failed", str(error))
+            self._take_back(formers)
+            raise ProcessFailed(
+                f"the deployment failed and was rolled back: {error}",
+                remedy="mend what failed and deploy again",
+            ) from error
+        self.record.ended("succeeded")
+
+    def _deploy(self, formers: Formers) -> None:
+        self._register_services(formers)
+        databases = self.target.family(DATABASES)
+        self._prepare_databases(self._switch(databases, formers))
+        for family in self.target.newest_counts:
+            if family != databases:
+                self._switch(family, formers)
+        if formers.job is not None:
+            self.started["batch"] = self.jobs.next(formers.job)
+            self.record.step("batch", f"newest is {_short(self.started['batch'].arn)}")
+        self._update({name: self.started[name] for name in formers.services})
+        self._wait_until_stable({name: self.started[name].arn for name in formers.services})
+        if not self.smoke_test():
+            raise ProcessFailed("the smoke test failed", remedy="see what it printed above")
+        self.record.step("smoke test", "passed")
+        self._watch()
+        self._prove()
+
+    # --- before
+
+    def _refuse_firing_alarms(self) -> None:
+        firing = self._firing()
+        if firing:
+            raise ConfigurationError(
+                f"{', '.join(firing)} fires already, so a deployment could not be judged",
+                remedy="mend it, or name it with --ignore-alarm if this deployment is to mend it",
+            )
+
+    def _formers(self) -> Formers:
+        described = self._described()
+        families = {family: self.tasks.former(family) for family in self.target.newest_counts}
+        name = self.target.batch_job_definition
+        return Formers(
+            services={
+                service: self.tasks.former(each["taskDefinition"])
+                for service, each in described.items()
+            },
+            families=families,
+            job=None if name is None else self.jobs.former(name),
+        )
+
+    # --- steps
+
+    def _register_services(self, formers: Formers) -> None:
+        for service, former in formers.services.items():
+            self.started[service] = self.tasks.next(former)
+            self.record.step(
+                "register", f"{_short(former.arn)} -> {_short(self.started[service].arn)}"
+            )
+
+    def _switch(self, family: str, formers: Formers) -> Revision:
+        self.started[family] = self.tasks.next(formers.families[family])
+        self.record.step("family", f"newest of {family} is {_short(self.started[family].arn)}")
+        return self.started[family]
+
+    def _prepare_databases(self, revision: Revision) -> None:
+        code = self.one_shot.run(revision.arn, (), seconds=self.timing.job_seconds)
+        if code:
+            raise ProcessFailed(
+                f"the databases job ended with {code}", remedy="see what it printed above"
+            )
+        self.record.step("databases", "prepared")
+
+    def _update(self, wanted: Mapping[str, Revision]) -> None:
+        present = self._described()
+        for service, revision in wanted.items():
+            if present[service]["taskDefinition"] == revision.arn:
+                self.record.step("update", f"{service} is at {_short(revision.arn)} already")
+                continue
+            self.ecs.update_service(
+                cluster=self.target.cluster, service=service, taskDefinition=revision.arn
+            )
+            self.record.step("update", f"{service} to {_short(revision.arn)}")
+
+    def _wait_until_stable(self, wanted: Mapping[str, str], *, watched: bool = True) -> None:
+        until = time.monotonic() + self.timing.stable_seconds
+        while True:
+            described = self._described()
+            if watched:
+                for service, arn in wanted.items():
+                    _require_not_given_up(service, described[service], arn)
+            waiting = [name for name, arn in wanted.items() if not _is_stable(described[name], arn)]
+            if not waiting:
+                self.record.step("stable", f"{len(wanted)} services")
+                return
+            if watched:
+                self._stop_at_alarm()
+            if time.monotonic() >= until:
+                raise ProcessFailed(
+                    f"not stable within {self.timing.stable_seconds:g} s: {', '.join(waiting)}",
+                    remedy="see the services' events in ECS",
+                )
+            time.sleep(self.timing.poll_seconds)
+
+    def _watch(self) -> None:
+        until = time.monotonic() + self.timing.watch_seconds
+        while True:
+            self._stop_at_alarm()
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            time.sleep(min(self.timing.poll_seconds, left))
+        watched = len(self.target.alarms) - len(self.ignored_alarms & set(self.target.alarms))
+        self.record.step(
+            "alarms", f"{watched} stayed silent for {self.timing.watch_seconds / 60:g} minutes"
+        )
+
+    def _prove(self) -> None:
+        for name, revision in self.started.items():
+            (self.jobs if name == "batch" else self.tasks).prove(revision)
+
+    # --- the way back
+
+    def _take_back(self, formers: Formers) -> None:
+        try:
+            self._restore(formers)
+            self._update(formers.services)
+            self._wait_until_stable(
+                {name: each.arn for name, each in formers.services.items()}, watched=False
+            )
+        except (InterlockError, ClientError, BotoCoreError) as error:
+            self.record.step("not rolled back", str(error))
+            self.record.ended("rollback-failed")
+            raise ProcessFailed(
+                f"the deployment failed, and so did its rollback: {error}",
+                remedy="the record names the former revision of each service; update them by hand",
+            ) from error
+        self.record.ended("rolled-back")
+
+    def _restore(self, formers: Formers) -> None:
+        for former in formers.families.values():
+            newest = self.tasks.restore(former)
+            self.record.step("restore", f"{_short(newest.arn)} says what {_short(former.arn)} does")
+        if formers.job is not None:
+            newest = self.jobs.restore(formers.job)
+            self.record.step("restore", f"{_short(newest.arn)} is Batch's newest")
+
+    # --- what AWS says
+
+    def _described(self) -> Mapping[str, Mapping[str, Any]]:
+        answer = self.ecs.describe_services(cluster=self.target.cluster, services=list(SERVICES))
+        found = {each["serviceName"]: each for each in answer["services"]}
+        missing = [
+            name for name in SERVICES if found.get(name, {}).get("status", "MISSING") != "ACTIVE"
+        ]
+        if missing:
+            raise ConfigurationError(
+                f"cluster {self.target.cluster} has no active service {', '.join(missing)}",
+                remedy="apply Terraform first",
+            )
+        return {name: found[name] for name in SERVICES}
+
+    def _stop_at_alarm(self) -> None:
+        if firing := self._firing():
+            raise ProcessFailed(f"{', '.join(firing)} fires", remedy="see the alarm in CloudWatch")
+
+    def _firing(self) -> list[str]:
+        watched = [name for name in self.target.alarms if name not in self.ignored_alarms]
+        states = dict(self._alarm_states(watched))
+        if missing := sorted(set(watched) - states.keys()):
+            raise ConfigurationError(
+                f"there is no alarm {', '.join(missing)}, so nothing would be noticed",
+                remedy="apply Terraform first, or correct the delivery target",
+            )
+        return sorted(name for name, state in states.items() if state == "ALARM")
+
+    def _alarm_states(self, names: list[str]) -> Iterator[tuple[str, str]]:
+        for first in range(0, len(names), ALARMS_AT_ONCE):
+            answer = self.cloudwatch.describe_alarms(
+                AlarmNames=names[first : first + ALARMS_AT_ONCE],
+                AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+            )
+            for each in (*answer["MetricAlarms"], *answer["CompositeAlarms"]):
+                yield each["AlarmName"], each["StateValue"]
+
+
+def _is_stable(service: Mapping[str, Any], arn: str) -> bool:
+    deployments = service["deployments"]
+    return (
+        service["taskDefinition"] == arn
+        and len(deployments) == 1
+        and deployments[0].get("rolloutState", "COMPLETED") == "COMPLETED"
+        and service["runningCount"] == service["desiredCount"]
+    )
+
+
+def _require_not_given_up(name: str, service: Mapping[str, Any], arn: str) -> None:
+    """ECS itself goes back when tasks of a new revision keep dying (its circuit breaker)."""
+    if service["taskDefinition"] != arn:
+        found = _short(service["taskDefinition"])
+        raise ProcessFailed(
+            f"{name} is at {found} again: its new tasks did not stay up",
+            remedy="see the service's events in ECS",
+        )
+    failed = [each for each in service["deployments"] if each.get("rolloutState") == "FAILED"]
+    if failed:
+        raise ProcessFailed(
+            f"{name} was not rolled out: {failed[0].get('rolloutStateReason', '')}",
+            remedy="see the service's events in ECS",
+        )
+
+
+def _short(arn: str) -> str:
+    return arn.rpartition("/")[2]
