@@ -89,11 +89,13 @@ def running_api(directory: Path) -> Iterator[AwsApi]:
     """Starts a server, and stops it."""
     port = free_port()
     api = AwsApi(f"http://127.0.0.1:{port}")
-    program = Path(sys.executable).with_name("moto_server")
+    program = Path(__file__).with_name("aws_server.py")
     log = directory / "moto.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [program, "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
+            [sys.executable, program, "-H", "127.0.0.1", "-p", str(port)],
+            stdout=output,
+            stderr=output,
         )
     try:
         _wait_for(api, process, log)

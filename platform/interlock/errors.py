@@ -28,6 +28,8 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── AuditError
     │   ├── AuditWriteFailed    a record could not be written; names where it was spooled
     │   └── AuditTampered       stored records that do not form an intact chain
+    ├── SigningError            a key that cannot be used
+    │   └── SignatureInvalid    a signature that is missing, or not of this key over these bytes
     ├── RegistryError           MLflow refused or answered something unusable
     │   └── RegistryUnavailable no answer from MLflow
     ├── MonitoringError         a service that is observed gave no usable answer
@@ -220,6 +222,14 @@ class AuditWriteFailed(AuditError):
 
 class AuditTampered(AuditError):
     """Stored records do not form an intact chain."""
+
+
+class SigningError(InterlockError):
+    """A key cannot be used to sign, or to check a signature."""
+
+
+class SignatureInvalid(SigningError):
+    """A signature is missing, or is not that of the key over these bytes."""
 
 
 class RegistryError(InterlockError):

@@ -11,7 +11,13 @@ The folder holds
   checks the copy with no other software.
 
 Whoever can change the folder can also recompute ``SHA256SUMS``: it shows an accident, the
-chain shows a forgery of everything but the newest events. Keep its own digest elsewhere.
+chain shows a forgery of everything but the newest events. Keep its own digest elsewhere, or have
+it signed: ``SHA256SUMS.sig`` is then beside it, and
+
+    openssl dgst -sha256 -verify PUBLIC.pem -signature SHA256SUMS.sig SHA256SUMS
+
+checks that with no other software. The public key is not in the folder: it has to come from
+somebody who is trusted.
 """
 
 from __future__ import annotations
@@ -25,7 +31,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from interlock.errors import AuditError
+from interlock.adapters.signer import PublicKey, Signer
+from interlock.errors import AuditError, SignatureInvalid
 from interlock.governance.audit import (
     Finding,
     StoredEvent,
@@ -39,6 +46,7 @@ from interlock.governance.audit import (
 
 SCHEMA: Final = "interlock.audit-export/v1"
 SUMS: Final = "SHA256SUMS"
+SIGNATURE: Final = "SHA256SUMS.sig"
 TRAIL: Final = "trail.json"
 EVENTS: Final = "events"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\n][^\n]*)")
@@ -90,22 +98,53 @@ def write_export(
         ) from error
 
 
-def verify_export(directory: Path) -> TrailReport:
+def sign_export(directory: Path, signer: Signer) -> str:
+    """Signs an export: the list of its files, and so each of them.
+
+    Args:
+        directory: The folder, complete.
+        signer: Whose key.
+
+    Returns:
+        SHA-256 of the list, hexadecimal.
+
+    Raises:
+        AuditError: The folder is no export, or cannot be written.
+        SigningError: The key cannot be used.
+    """
+    listed = _read_listed(directory)
+    signature = signer.sign(listed)
+    try:
+        (directory / SIGNATURE).write_bytes(signature)
+    except OSError as error:
+        raise AuditError(
+            f"the signature cannot be written to {directory}: {error.strerror}",
+            remedy="choose a folder that can be written",
+        ) from error
+    return hashlib.sha256(listed).hexdigest()
+
+
+def verify_export(directory: Path, *, signed_by: PublicKey | None = None) -> TrailReport:
     """Whether an exported trail is complete and intact, from its files alone.
 
     Args:
         directory: The folder.
+        signed_by: Whose signature the folder must carry; None where none is asked for.
 
     Returns:
         The report; it includes what the store had shown when the copy was made.
 
     Raises:
         AuditError: The folder is no export.
+        SignatureInvalid: It is not signed by that key.
     """
-    sums = _read_sums(directory)
+    listed = _read_listed(directory)
+    if signed_by is not None:
+        signed_by.verify(listed, _read_signature(directory))
+    sums = _read_sums(directory, listed)
     present = {
         path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()
-    } - {SUMS}
+    } - {SUMS, SIGNATURE}
     findings = [
         *(Finding(None, name, "the file is not in SHA256SUMS") for name in present - set(sums)),
         *(Finding(None, name, "the file is missing") for name in set(sums) - present),
@@ -149,12 +188,28 @@ def _about(origin: TrailOrigin) -> bytes:
     return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def _read_sums(directory: Path) -> dict[str, str]:
-    """File to its digest, as listed."""
-    path = directory / SUMS
+def _read_listed(directory: Path) -> bytes:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return (directory / SUMS).read_bytes()
+    except OSError as error:
+        raise _no_export(directory, f"{SUMS} cannot be read") from error
+
+
+def _read_signature(directory: Path) -> bytes:
+    try:
+        return (directory / SIGNATURE).read_bytes()
+    except OSError as error:
+        raise SignatureInvalid(
+            f"{directory} is not signed: {SIGNATURE} cannot be read ({error.strerror})",
+            remedy="ask for an export made with --sign-key",
+        ) from error
+
+
+def _read_sums(directory: Path, listed: bytes) -> dict[str, str]:
+    """File to its digest, as listed."""
+    try:
+        lines = listed.decode().splitlines()
+    except UnicodeDecodeError as error:
         raise _no_export(directory, f"{SUMS} cannot be read") from error
     sums: dict[str, str] = {}
     for line in lines:

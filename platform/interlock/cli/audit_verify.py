@@ -16,6 +16,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from interlock.adapters.audit_log import verify_export
+from interlock.adapters.signer import PublicKey, read_public_key
 from interlock.assembly import open_audit_log, open_store
 from interlock.cli import view
 from interlock.cli.app import FAILURE, OK
@@ -39,7 +40,14 @@ Document = Mapping[str, Any]
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Verify a folder that `audit export` wrote; needs no store.",
 )
-def command(terminal: Terminal, stream: str | None, folder: Path | None) -> Result:
+@click.option(
+    "--public-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="With --export: demand a signature of this P-256 key, PEM.",
+)
+def command(
+    terminal: Terminal, stream: str | None, folder: Path | None, public_key: Path | None
+) -> Result:
     """Verify the whole audit trail, or one STREAM of it.
 
     Exits with 1 when something contradicts an intact trail, or when an action of a run that is
@@ -49,17 +57,27 @@ def command(terminal: Terminal, stream: str | None, folder: Path | None) -> Resu
         if stream is not None:
             msg = "an export is verified as a whole; leave STREAM out"
             raise click.UsageError(msg)
-        return _result(str(folder), verify_export(folder), open_actions=None, waiting=0)
+        key = None if public_key is None else read_public_key(public_key)
+        found = verify_export(folder, signed_by=key)
+        return _result(str(folder), found, open_actions=None, waiting=0, signed_by=key)
+    if public_key is not None:
+        msg = "only exports are signed; give --export FOLDER too"
+        raise click.UsageError(msg)
     settings = checked_settings(terminal)
-    with connected(settings, echo=terminal.say) as found:
-        audit = open_audit_log(found, open_store(found))
+    with connected(settings, echo=terminal.say) as running:
+        audit = open_audit_log(running, open_store(running))
         report = audit.verify(None if stream is None else find_stream(audit, stream))
-        unfinished = open_actions(found, audit, report, embedded=settings.embedded)
-        return _result(audit.location, report, unfinished, waiting=waiting_records(found))
+        unfinished = open_actions(running, audit, report, embedded=settings.embedded)
+        return _result(audit.location, report, unfinished, waiting=waiting_records(running))
 
 
 def _result(
-    where: str, report: TrailReport, open_actions: Sequence[OpenAction] | None, *, waiting: int
+    where: str,
+    report: TrailReport,
+    open_actions: Sequence[OpenAction] | None,
+    *,
+    waiting: int,
+    signed_by: PublicKey | None = None,
 ) -> Result:
     """What was found.
 
@@ -69,6 +87,7 @@ def _result(
         open_actions: Its unfinished actions with the state of their runs; None where no run
             can be asked about.
         waiting: Records that wait on this machine's disk.
+        signed_by: Whose signature was checked and found good.
     """
     actions = (
         [OpenAction(each, None, _state_in_copy(each)) for each in report.unfinished]
@@ -100,6 +119,8 @@ def _result(
         "notes": [asdict(note) for each in report.streams for note in each.notes],
         "waiting": waiting,
     }
+    if signed_by is not None:
+        document["signed_by"] = signed_by.fingerprint
     return Result(document, view=list(_view(document)), code=OK if verified else FAILURE)
 
 
@@ -117,6 +138,7 @@ def _view(document: Document) -> Iterator[RenderableType]:
             ("events", f"{document['events']:,}"),
             ("findings", f"{len(document['findings']):,}"),
             ("unfinished", f"{len(document['unfinished']):,}"),
+            *([("signed by", document["signed_by"])] if "signed_by" in document else []),
         ]
     )
     for finding in document["findings"]:
