@@ -34,7 +34,22 @@ _REMEDIES: Final = {
     "RequestTimeout": "try again",
     "SlowDown": "try again later, with fewer requests at a time",
     "Throttling": "try again later, with fewer requests at a time",
+    "ThrottlingException": "try again later, with fewer requests at a time",
+    "RequestLimitExceeded": "try again later, with fewer requests at a time",
     "XMinioStorageFull": "free or add space on the store's disk; ObjectStoreNearFull warns before",
+}
+_EXPIRED: Final = {"ExpiredToken", "ExpiredTokenException"}
+_KMS: Final = "KMS."  # S3 hands on what its key service answered, e.g. KMS.DisabledException
+_KEY: Final = "check that the bucket's key is enabled and not about to be deleted"
+_RENEW: Final = "get new temporary credentials; those of a task's role are renewed by AWS itself"
+_CORRECT: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the task's role"
+_RIGHTS: Final = "check the rights of these credentials and the settings of the bucket"
+# AWS says in its message who refused; docs.aws.amazon.com, "Troubleshoot access denied errors".
+_DENIALS: Final = {
+    "kms:": "let this role use the bucket's key through S3 (kms:GenerateDataKey, kms:Decrypt)",
+    "explicit deny in a resource-based policy": "leave it: the bucket's policy forbids this to "
+    "everybody",
+    "explicit deny": "act as another role; a policy forbids this one to do it",
 }
 
 
@@ -138,17 +153,18 @@ def _refusal(error: Exception, operation: str, place: Place) -> StoreError:
     if code in _CREDENTIALS or (status == HTTPStatus.FORBIDDEN and code.isdigit()):
         return StoreUnavailable(
             f"{what} was refused for these credentials ({code})",
-            remedy="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            remedy=_RENEW if code in _EXPIRED else _CORRECT,
         )
-    if code in _REMEDIES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if code in _REMEDIES or code.startswith(_KMS) or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        otherwise = _KEY if code.startswith(_KMS) else "look at the store's own log and try again"
         return StoreUnavailable(
             f"{what} failed in the store ({code}, HTTP {status})",
-            remedy=_REMEDIES.get(code, "look at the store's own log and try again"),
+            remedy=_REMEDIES.get(code, otherwise),
         )
     message = str(answer.get("Error", {}).get("Message", "")).rstrip(".")
     return StoreError(
         f"{what} was refused: {code} {message}",
-        remedy="check the rights of these credentials and the settings of the bucket",
+        remedy=next((each for part, each in _DENIALS.items() if part in message), _RIGHTS),
     )
 
 
@@ -163,7 +179,7 @@ def _failure(error: Exception, operation: str, place: Place) -> StoreError:
     if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
         return StoreUnavailable(
             f"{what} needs credentials and found none",
-            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the task a role",
         )
     unanswered = botocore.ConnectionError, botocore.HTTPClientError, botocore.IncompleteReadError
     if isinstance(error, unanswered):

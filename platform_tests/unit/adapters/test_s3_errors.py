@@ -19,6 +19,7 @@ from interlock.errors import (
     StoreUnavailable,
 )
 
+RUN = "User: arn:aws:sts::1:assumed-role/run is not authorized to perform:"
 OK = (200, {"ETag": '"abc"', "x-amz-version-id": "v1"}, b"")
 
 
@@ -121,6 +122,45 @@ def test_answer_to_a_read_is_translated(
     assert "s3://data/some/key at http://127.0.0.1:" in str(caught.value)
     assert caught.value.__cause__ is not None
     assert "the-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "error", "remedy"),
+    [
+        ("ExpiredToken", "The provided token has expired.", StoreUnavailable, "new temporary"),
+        ("InvalidToken", "no.", StoreUnavailable, "or the task's role"),
+        ("KMS.DisabledException", "no.", StoreUnavailable, "key is enabled"),
+        ("KMS.KMSInvalidStateException", "no.", StoreUnavailable, "about to be deleted"),
+        ("ThrottlingException", "Rate exceeded", StoreUnavailable, "fewer requests"),
+        (
+            "AccessDenied",
+            f"{RUN} s3:DeleteObject with an explicit deny in a resource-based policy",
+            StoreError,
+            "leave it: the bucket's policy",
+        ),
+        (
+            "AccessDenied",
+            f"{RUN} s3:PutObject with an explicit deny in an identity-based policy",
+            StoreError,
+            "act as another role",
+        ),
+        (
+            "AccessDenied",
+            f"{RUN} kms:GenerateDataKey because no identity-based policy allows it",
+            StoreError,
+            "kms:GenerateDataKey",
+        ),
+        ("AccessDenied", "Access Denied", StoreError, "check the rights"),
+    ],
+)
+def test_refusal_of_aws_says_what_to_do(
+    script: Script, code: str, message: str, error: type[InterlockError], remedy: str
+) -> None:
+    script.answers = [refusal(403, code, message)]
+    with pytest.raises(StoreError) as caught:
+        script.store.delete("audit", "k")
+    assert type(caught.value) is error
+    assert remedy in caught.value.remedy
 
 
 @pytest.mark.parametrize("answer", [refusal(500, "InternalError"), refusal(503, "SlowDown")])
