@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-CODE := platform/interlock platform_tests monitoring infrastructure scripts/lib
+CODE := platform/interlock platform_tests monitoring docker/dagster docker/platform infrastructure scripts/lib
 
 .PHONY: help
 help: ## List the targets
