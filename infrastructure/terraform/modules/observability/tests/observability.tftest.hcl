@@ -33,7 +33,7 @@ run "the_rules_are_the_repositorys_own" {
 
 run "the_scrape_jobs_are_the_repositorys_own" {
   assert {
-    condition     = output.scraped == tomap({ dagster-exporter = 9200, drift-monitor = 9100, mlflow = 5000 })
+    condition     = output.scraped == { dagster-exporter = 9200, drift-monitor = 9100, mlflow = 5000 }
     error_message = "Another set of jobs is scraped than prometheus.yml names, less what AWS runs itself."
   }
   assert {
