@@ -17,7 +17,7 @@ from typing import Final
 
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.audit_spool import AuditSpool
-from interlock.adapters.audit_tail import AuditTail
+from interlock.adapters.audit_tail import LEDGER_DAY, AuditTail
 from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.model_inputs import input_columns
 from interlock.adapters.model_registry import ModelRegistry
@@ -191,8 +191,8 @@ class DriftObserver:
         return LocalView(spooled, {name: (each.free, each.total) for name, each in usage.items()})
 
     def _recent_days(self, now: datetime) -> list[date]:
-        """Where events are expected; other clocks may be ahead of this one."""
-        around = {(now + timedelta(days=each)).date() for each in (-1, 0, 1)}
+        """Where events are expected; other clocks may be ahead of this one, ledgers never end."""
+        around = {LEDGER_DAY, *((now + timedelta(days=each)).date() for each in (-1, 0, 1))}
         newest = self._sources.tail.newest_day
         return sorted(around if newest is None else {*around, newest})
 

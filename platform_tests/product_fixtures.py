@@ -27,14 +27,21 @@ from interlock.actions.ingest import RawSnapshot, ingest
 from interlock.actions.register import Registration, register
 from interlock.actions.train import TrainedModel, train_candidates
 from interlock.actions.validate import ValidatedSnapshot, validate
-from interlock.actions.workspace import Workspace
+from interlock.actions.workspace import Workspace, nobody_is_believed
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.mlflow_connection import MARK_EXPERIMENT, MARK_TAG, MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
 from interlock.adapters.tracking import ExperimentTracker
 from interlock.errors import ConfigurationError
-from interlock.governance.audit import AuditRecord, RunRef, Stream, decode
+from interlock.governance.audit import (
+    AuditRecord,
+    RunRef,
+    Stream,
+    champion_ledger,
+    decision_ledger,
+    decode,
+)
 from interlock.governance.policy import PolicyEngine, RequestContext
 from interlock.governance.principal import Environment, IdentitySource, Principal, Role
 from interlock.product import COMPONENT_TYPE, ModelProduct
@@ -201,6 +208,7 @@ class World:
         data_bucket: Where snapshots are.
         audit_bucket: Where the trail is.
         tracking_uri: MLflow's address; None for a database of this world.
+        verify: Whether a signature is believed.
     """
 
     folder: Path
@@ -214,6 +222,7 @@ class World:
     data_bucket: str = DATA
     audit_bucket: str = AUDIT
     tracking_uri: str | None = None
+    verify: Callable[[bytes, bytes, str], bool] = nobody_is_believed
 
     @property
     def csv(self) -> Path:
@@ -277,6 +286,7 @@ class World:
         *,
         role: Role = Role.ML_ENGINEER,
         name: str = "ada",
+        teams: frozenset[str] = frozenset(),
         environment: Environment | None = None,
         mark: str | None = None,
         probe: Callable[[], None] | None = None,
@@ -292,7 +302,7 @@ class World:
         } | context
         store: ObjectStore = self.store
         return Authority(
-            principal=Principal(name=name, role=role, verified_by="env"),
+            principal=Principal(name=name, role=role, verified_by="env", teams=teams),
             environment=environment,
             engine=_engine(),
             audit=self.audit,
@@ -316,6 +326,7 @@ class World:
             jobs=1,
             clock=self.clock,
             secret=_no_secret,
+            verify=self.verify,
         )
 
     def run(self, name: str = "run-1", *, step: str = "step") -> RunContext:
@@ -363,6 +374,20 @@ class World:
         chosen = [s for s in streams if run is None or s.name == f"tiny-{run}"]
         found = [decode(each.data).record for s in chosen for each in self.audit.read(s)]
         return found if run is not None else sorted(found, key=lambda record: record.time)
+
+    def ledger(self, stream: Stream) -> list[AuditRecord]:
+        """The records of a ledger."""
+        return [decode(each.data).record for each in self.audit.read(stream)]
+
+    def moves(self) -> list[tuple[str, str]]:
+        """Action and outcome of each record about the champion of the tiny product's model."""
+        records = self.ledger(champion_ledger("TinyModel"))
+        return [(str(each.action), each.outcome.value) for each in records]
+
+    def decisions(self, version: str = "1") -> list[tuple[str, str]]:
+        """Action and outcome of each record of a decision about a version."""
+        records = self.ledger(decision_ledger("TinyModel", version))
+        return [(str(each.action), each.outcome.value) for each in records]
 
     def story(self, run: str | None = None) -> list[tuple[str, str]]:
         """Action and outcome of each record."""

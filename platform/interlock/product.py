@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -40,6 +40,8 @@ contract in [0, 1], and the number of accepted rows."""
 
 RESERVED_NAMES = frozenset({"interlock", "ml_training"})
 """Names that the platform uses itself: for MLflow's mark and for the common pipeline."""
+
+MAX_QUORUM = 9  # people; more than can be found would block a product for good
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
 _MODEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,62}")  # Dagster keeps it as a tag of 63 characters
@@ -69,6 +71,9 @@ class ModelProduct(BaseModel):
         search: How they compete.
         gates: What the winner must reach to become a challenger.
         schedule: A cron expression of five fields, UTC; none joins the common schedule.
+        quorum: How many people must approve a version, where that is more than its tier asks.
+        demands: What a version must have besides its approval to be promoted outside dev;
+            where it is there without being demanded, it must be good all the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,6 +91,8 @@ class ModelProduct(BaseModel):
     search: Search
     gates: Annotated[tuple[Gate, ...], Field(min_length=1)]
     schedule: str | None = None
+    quorum: Annotated[int, Field(ge=1, le=MAX_QUORUM, strict=True)] | None = None
+    demands: tuple[Literal["fairness", "signature"], ...] = ()
 
     @field_validator("name")
     @classmethod

@@ -142,11 +142,11 @@ def test_demo_registers_a_version_with_every_tag(demo: Demo) -> None:
 def test_demo_leaves_a_verified_trail(demo: Demo) -> None:
     audit = demo.document["audit"]
     assert audit["verified"] is True
-    assert values(audit["events"], "sequence") == list(range(1, 11))
+    assert values(audit["events"], "sequence") == list(range(1, 9))
     assert values(audit["events"], "action")[::2] == [
-        *("data:ingest", "data:validate", "model:train", "model:register", "model:promote"),
+        *("data:ingest", "data:validate", "model:train", "model:register"),
     ]
-    assert values(audit["events"], "outcome") == ["started", "succeeded"] * 5
+    assert values(audit["events"], "outcome") == ["started", "succeeded"] * 4
 
 
 @pytest.mark.slow
@@ -181,16 +181,18 @@ def test_events_are_shown_in_short_and_as_stored(
     stream = in_home.document["audit"]["stream"]
     document = call(capsys, "audit", "show", stream, "--json").document
     assert document["stream"] == stream
-    assert len(document["events"]) == 10
+    assert len(document["events"]) == 8
     assert document["events"][1]["schema"] == "interlock.audit/v1"
     short = call(capsys, "audit", "show", stream[:20])
     assert short.code == OK
-    assert "model:promote" in short.out
+    assert "model:register" in short.out
+    moves = call(capsys, "audit", "show", "champion.CreditRiskModel", "--json").document
+    assert values(moves["events"], "action") == ["model:promote"] * 2
     stored = call(capsys, "audit", "show", stream, "--event", "2")
     assert json.loads(stored.out)["outcome"] == "succeeded"
     absent = call(capsys, "audit", "show", stream, "--event", "99")
     assert absent.code == FAILURE
-    assert "has 10 events, no event 99" in one_line(absent.err)
+    assert "has 8 events, no event 99" in one_line(absent.err)
     unknown = call(capsys, "audit", "show", "nothing-like-it")
     assert unknown.code == FAILURE
 

@@ -195,7 +195,8 @@ def test_every_rule_and_the_gates_are_check_results(ran: tuple[Location, Any, Gu
 
 def test_pipeline_is_one_audit_stream_named_by_the_run(ran: tuple[Location, Any, Guard]) -> None:
     location, result, _ = ran
-    (stream,) = location.world.audit.streams()
+    ledger, stream = location.world.audit.streams()
+    assert ledger.name == "champion.TinyModel"
     assert stream.name == f"tiny-{result.run_id}"
     report = location.world.audit.verify()
     assert report.intact
@@ -204,6 +205,7 @@ def test_pipeline_is_one_audit_stream_named_by_the_run(ran: tuple[Location, Any,
     assert location.world.story() == [
         (step, outcome) for step in steps for outcome in ("started", "succeeded")
     ]
+    assert [step for step, _ in location.world.moves()] == ["model:promote"] * 2
     for record in location.world.records():
         assert record.run is not None
         assert record.run.dagster_run == result.run_id

@@ -201,13 +201,10 @@ def test_passing_version_in_dev_is_champion_with_every_tag(made: tuple[World, Ma
         "audit_stream": "tiny-run-1",
     }
     assert {name: version.tags[name] for name in expected} == expected
-    assert world.story()[-4:] == [
-        ("model:register", "started"),
-        ("model:register", "succeeded"),
-        ("model:promote", "started"),
-        ("model:promote", "succeeded"),
-    ]
-    registered = world.records()[-3].evidence
+    registration = [("model:register", "started"), ("model:register", "succeeded")]
+    assert world.story("run-1")[-2:] == registration
+    assert world.moves() == [("model:promote", "started"), ("model:promote", "succeeded")]
+    registered = world.records("run-1")[-1].evidence
     gates = registered["gates"]
     assert [gate["metric"] for gate in gates] == ["roc_auc", "data_quality_score", "rows"]  # type: ignore[attr-defined]
     assert registered["gates_passed"] is True
@@ -441,7 +438,7 @@ def test_promotion_that_mlflow_did_not_confirm_is_taken_back(
     with pytest.raises(RegistryUnavailable):
         again(world, made, work=with_registry(world, registry))
     assert aliases(world) == {"challenger": "1"}
-    assert world.story("again")[-1] == ("model:promote", "failed")
+    assert world.moves()[-1] == ("model:promote", "failed")
     assert world.audit.verify().intact
 
 
@@ -463,16 +460,14 @@ def test_champion_that_appears_meanwhile_is_not_replaced(trained: tuple[World, M
 
     def promote_another(operation: str, _bucket: str, key: str) -> None:
         """After the decision to promote, before the lease is held."""
-        if (operation, key) == ("put_new", "leases/tiny.json") and (
-            world.story("again")[-1] == ("model:promote", "started")
-        ):
+        if (operation, key) == ("put_new", "leases/champion-TinyModel.json"):
             world.connection.client.set_registered_model_alias("TinyModel", "champion", "1")
 
     world.store.before.append(promote_another)
     with pytest.raises(ProductBusy, match="another version of TinyModel became champion"):
         again(world, made)
     assert aliases(world) == {"challenger": "2", "champion": "1"}
-    assert world.story("again")[-1] == ("model:promote", "failed")
+    assert world.moves()[-1] == ("model:promote", "failed")
 
 
 @pytest.mark.parametrize(

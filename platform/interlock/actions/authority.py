@@ -14,14 +14,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from interlock.actions.recordable import place_of, require_recordable
+from interlock.actions.run_context import Governed, RunContext
 from interlock.adapters.audit_log import AuditLog
 from interlock.errors import (
     AccessDenied,
@@ -31,66 +31,20 @@ from interlock.errors import (
     StoreUnfit,
 )
 from interlock.governance.audit import (
-    LAST_SEQUENCE,
-    AuditEvent,
     AuditRecord,
-    Chain,
     Outcome,
     RecordedPrincipal,
     RunRef,
     StoredEvent,
     Stream,
     as_reason,
-    encode,
 )
 from interlock.governance.policy import Action, Decision, PolicyEngine, RequestContext, Resource
 from interlock.governance.principal import Environment, IdentitySource, Principal
 
+__all__ = ["Authority", "Governed", "RunContext"]
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """Where an action happens: what its records and progress refer to.
-
-    Attributes:
-        stream: The audit stream of the run, or of the process outside runs.
-        ref: The run as records name it.
-        report: Told in a few words what is being done.
-        progress: Told how far it has come, many times; for displays.
-    """
-
-    stream: Stream
-    ref: RunRef
-    report: Callable[[str], None] = log.info
-    progress: Callable[[str], None] = log.debug
-
-    def with_mlflow_run(self, run_id: str) -> RunContext:
-        """The same context with the MLflow run known."""
-        return replace(self, ref=replace(self.ref, mlflow_run=run_id))
-
-
-@dataclass
-class Governed:
-    """An action under way.
-
-    Attributes:
-        evidence: What the last record will carry; JSON values, finite numbers.
-        run: How the last record names the run; may be completed while the action goes on.
-        event: The last record as stored, once the action has ended well.
-    """
-
-    run: RunRef
-    evidence: dict[str, Any] = field(default_factory=dict)
-    event: StoredEvent | None = None
-
-    @property
-    def event_key(self) -> str:
-        """Where the record of success is stored."""
-        if self.event is None:
-            msg = "the action has not ended"
-            raise RuntimeError(msg)
-        return self.event.key
 
 
 @dataclass
@@ -169,6 +123,7 @@ class Authority:
         *,
         context: RequestContext | None = None,
         evidence: Mapping[str, Any] | None = None,
+        ledger: Stream | None = None,
     ) -> Iterator[Governed]:
         """Authorise, record the start, let it happen, record the end.
 
@@ -178,6 +133,8 @@ class Authority:
             run: Where.
             context: What the policies must know beyond the standing context.
             evidence: What is known at the start; part of both records.
+            ledger: Where start and end are recorded, if not in the run's own stream. A denial
+                never goes there: nobody fills a ledger who may not act.
 
         Yields:
             The action under way, to be completed with evidence.
@@ -187,13 +144,10 @@ class Authority:
             AuditWriteFailed: A record could not be written.
             StoreUnfit: The store does not keep its promises (staging and prod).
         """
-        base = {
-            "policy_hash": self.engine.policy_hash,
-            "code_version": self._code_version,
-            **(evidence or {}),
-        }
+        base = self._base(evidence)
         governed = Governed(run=run.ref, evidence=dict(base))
         self._authorise(action, resource, run, context or self.context, base)
+        run = run if ledger is None else replace(run, stream=ledger)
         self._make_ready()
         self._record_start(
             self._record(action, resource, governed.run, Outcome.STARTED, evidence=base), run
@@ -203,11 +157,58 @@ class Authority:
             done = self._record(
                 action, resource, governed.run, Outcome.SUCCEEDED, evidence=governed.evidence
             )
-            _require_recordable(done)
+            require_recordable(done)
         except BaseException as error:
             self._record_failure(action, resource, run, governed, error=error, base=base)
             raise
         governed.event = self._append_or_spool(run.stream, done)
+
+    def authorise(
+        self,
+        action: Action,
+        resource: Resource,
+        run: RunContext,
+        *,
+        context: RequestContext | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Refuse, on record, who may not; what may follow is governed on its own.
+
+        Args:
+            action: What is to be done.
+            resource: On what.
+            run: Where.
+            context: What the policies must know beyond the standing context.
+            evidence: Part of the record of a denial.
+
+        Raises:
+            AccessDenied: The policies do not permit it.
+        """
+        self._authorise(action, resource, run, context or self.context, self._base(evidence))
+
+    def refuse(
+        self,
+        action: Action,
+        resource: Resource,
+        run: RunContext,
+        error: InterlockError,
+        *,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record that something was refused before it began, for another reason than a policy.
+
+        Args:
+            action: What was to be done.
+            resource: On what.
+            run: Where.
+            error: Why not; told where it is recorded when that is not the trail.
+            evidence: What is known.
+        """
+        found = self._base(evidence)
+        record = self._record(
+            action, resource, run.ref, Outcome.DENIED, reason=as_reason(str(error)), evidence=found
+        )
+        self._keep_refusal(run, record, self.context, error)
 
     def _authorise(
         self,
@@ -246,15 +247,28 @@ class Authority:
             reason=decision.reason,
             evidence={**evidence, "policies": list(decision.policies)},
         )
+        self._keep_refusal(run, record, context, denial)
+
+    def _keep_refusal(
+        self, run: RunContext, record: AuditRecord, context: RequestContext, why: InterlockError
+    ) -> None:
         try:
             if context.mark == self.environment.value:
                 self._append_or_spool(run.stream, record)
             else:
                 # Not our store: nothing is written there. The record waits on disk for a
                 # process that belongs to the store.
-                denial.add_note(f"recorded in {self.audit.spool(run.stream, record)}")
+                why.add_note(f"recorded in {self.audit.spool(run.stream, record)}")
         except AuditWriteFailed as error:
-            denial.add_note(str(error))
+            why.add_note(str(error))
+
+    def _base(self, evidence: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What every record of an action carries."""
+        return {
+            "policy_hash": self.engine.policy_hash,
+            "code_version": self._code_version,
+            **(evidence or {}),
+        }
 
     def _make_ready(self) -> None:
         """Probe the store and write what was spooled, once per process."""
@@ -298,7 +312,7 @@ class Authority:
         error: BaseException,
         base: Mapping[str, Any],
     ) -> None:
-        text = str(error) if isinstance(error, InterlockError) else _place_of(error)
+        text = str(error) if isinstance(error, InterlockError) else place_of(error)
 
         def record_with(evidence: Mapping[str, Any]) -> AuditRecord:
             record = self._record(
@@ -309,7 +323,7 @@ class Authority:
                 reason=as_reason(text),
                 evidence=evidence,
             )
-            _require_recordable(record)
+            require_recordable(record)
             return record
 
         try:
@@ -357,24 +371,3 @@ class Authority:
             run=ref,
             evidence=dict(evidence),
         )
-
-
-def _place_of(error: BaseException) -> str:
-    """What to record of an error that is not ours: what and where, never its text.
-
-    Libraries quote the values that they stumble over, and a record can never be removed.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "interlock" in Path(frame.filename).parts]
-    where = f" in {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
-    return f"{type(error).__name__}{where}; the log of the run has its text"
-
-
-def _require_recordable(record: AuditRecord) -> None:
-    """Refuse a record that is larger than an event may be, wherever it stands in a stream.
-
-    Raises:
-        AuditWriteFailed: It is.
-    """
-    last = Stream("x" * 128, record.time.date())
-    encode(AuditEvent(record, Chain(last, LAST_SEQUENCE, "0" * 64)))

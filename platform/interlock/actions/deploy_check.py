@@ -1,8 +1,9 @@
 """May this environment deploy that model version? The first reader of ``deployment_blocked``.
 
-Believes no tag alone and no event alone: flag, gates and audit trail must agree, and the
-stored files must be those that were registered. Whatever is missing or cannot be reached is
-a reason to refuse.
+Believes no tag alone and no event alone: flag, gates, audit trail and the signatures of those
+who approved must agree, the trail's newest move must have made it the champion, and the stored
+files must be those that were registered. Whatever is missing or cannot be reached is a reason to
+refuse.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from interlock.actions.approve import STATE, view_of
 from interlock.actions.authority import RunContext
-from interlock.actions.evidence import stream_of
-from interlock.actions.promote import CHAMPION
-from interlock.actions.register import require_digest
+from interlock.actions.case import (
+    case_of,
+    demands_approval,
+    reasons_against_registration,
+    registration_of,
+)
+from interlock.actions.champions import CHAMPION, history_of
+from interlock.actions.files import require_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
-from interlock.errors import DeploymentRefused, InterlockError
-from interlock.governance.audit import AuditRecord, Outcome, decode
+from interlock.errors import DeploymentRefused, EvidenceError, InterlockError
+from interlock.governance.audit import AuditRecord
 from interlock.governance.gates import GateResult, holds
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment
@@ -36,7 +43,7 @@ GOVERNANCE_TAGS = (
     "model_fingerprint",
     "policy_hash",
 )
-_BOUND = ("model_digest", "model_fingerprint", "data_hash", "policy_hash", "approval_state")
+_BOUND = ("model_digest", "model_fingerprint", "data_hash", "policy_hash")
 _REMEDY = "register a version that passes its gates and is approved for this environment"
 
 
@@ -111,56 +118,65 @@ def _reasons_in_tags(version: ModelVersion, environment: Environment) -> list[st
         if tags.get(name) not in {None, "", environment.value}:
             reasons.append(f"it was registered in {tags[name]}, this is {environment.value}")
             break
-    if environment is not Environment.DEV:
-        reasons.append(f"no approval is recorded, which {environment.value} demands")
     return reasons
 
 
 def _reasons_in_trail(workspace: Workspace, version: ModelVersion, alias: str) -> list[str]:
-    key = version.tags.get("audit_event")
-    if not key:
-        return ["tag audit_event is missing, so its registration cannot be proven"]
+    """What the trail says against a version; its approvals and its reign included."""
     try:
-        stream = stream_of(workspace, key)
-        findings = workspace.authority.audit.verify(stream).all_findings
-        stored = workspace.authority.audit.read(stream)
+        key, record = registration_of(workspace, version)
+    except EvidenceError as error:
+        return [error.message]
     except InterlockError as error:
         return [f"the audit trail cannot be read: {error.message}"]
-    if findings:
-        return [f"the audit stream {stream.name} does not verify: {findings[0].text}"]
-    events = {each.key: decode(each.data).record for each in stored}
-    record = events.get(key)
-    if record is None:
-        return [f"the audit trail holds no event {key}"]
-    if (record.action, record.outcome) != (Action.MODEL_REGISTER.value, Outcome.SUCCEEDED):
-        return [f"event {key} records {record.action} {record.outcome.value}, no registration"]
-    evidence = record.evidence
-    here = workspace.authority.environment.value
-    reasons = []
-    if record.environment != here:
-        reasons.append(f"event {key} was recorded in {record.environment}, this is {here}")
-    reasons += [
+    foreign = reasons_against_registration(workspace, version, key, record)
+    claims = _claims(version, record)
+    reasons = foreign + [
         f"{name} is {found!r}, the audit trail recorded {recorded!r}"
-        for name, found, recorded in _claims(version, record)
+        for name, found, recorded in claims
         if found != recorded
     ]
-    if (record.resource, evidence.get("model"), evidence.get("version")) != (
-        f"model/{version.name}",
-        version.name,
-        version.version,
-    ):
-        reasons.append(
-            f"event {key} registers {evidence.get('model')} version {evidence.get('version')}"
-        )
-    reasons += _reasons_in_gates(evidence)
-    promotions = [event for event in events.values() if _promotes(event, version, key)]
-    if alias == CHAMPION and (
-        not promotions
-        or promotions[-1].outcome is not Outcome.SUCCEEDED
-        or promotions[-1].environment != here
-    ):
-        reasons.append("the audit trail holds no promotion of this version to champion")
+    reasons += _reasons_in_gates(record.evidence)
+    # Decisions are bound to a registration; with another one there is nothing to assess.
+    reasons += [] if foreign else _reasons_in_decisions(workspace, version)
+    if alias == CHAMPION:
+        reasons += _reasons_in_moves(workspace, version, key)
     return reasons
+
+
+def _reasons_in_decisions(workspace: Workspace, version: ModelVersion) -> list[str]:
+    """What the signed decisions say against a version, and what passes for one."""
+    try:
+        case = case_of(workspace, version)
+    except InterlockError as error:
+        return [f"its approval cannot be assessed: {error.message}"]
+    reasons = [f"event {each.place} {each.why}" for each in case.forged]
+    if demands_approval(workspace.authority.environment) or case.assessment.rejections:
+        reasons += case.assessment.reasons_against()
+    expected = view_of(workspace, case)
+    found = version.tags.get(STATE)
+    if found != expected[STATE]:
+        reasons.append(f"tag {STATE} is {found!r}, by the audit trail it is {expected[STATE]!r}")
+    return reasons
+
+
+def _reasons_in_moves(workspace: Workspace, version: ModelVersion, registration: str) -> list[str]:
+    """Whether the trail's newest move made this very version the champion."""
+    try:
+        history = history_of(workspace, version.name)
+    except InterlockError as error:
+        return [f"the moves of {CHAMPION} cannot be read: {error.message}"]
+    champion = history.champion
+    if champion is not None and (
+        champion.version,
+        champion.model_digest,
+        champion.registration,
+    ) == (version.version, version.tags.get("model_digest"), registration):
+        return []
+    if champion is not None and version.version in history.versions - {champion.version}:
+        known = f"by the audit trail version {champion.version} is the champion"
+        return [f"alias {CHAMPION} was moved outside of Interlock: {known}"]
+    return ["the audit trail holds no promotion of this version to champion"]
 
 
 def _claims(version: ModelVersion, record: AuditRecord) -> Iterator[tuple[str, object, object]]:
@@ -169,22 +185,6 @@ def _claims(version: ModelVersion, record: AuditRecord) -> Iterator[tuple[str, o
         yield f"tag {name}", version.tags.get(name), record.evidence.get(name)
     yield "tag audit_owner", version.tags.get("audit_owner"), record.principal.name
     yield "its source", version.source, record.evidence.get("model_uri")
-
-
-def _promotes(event: AuditRecord, version: ModelVersion, registration: str) -> bool:
-    """Whether an event is about making that registered version the champion."""
-    claimed = {
-        "model": version.name,
-        "version": version.version,
-        "model_digest": version.tags.get("model_digest"),
-        "alias": CHAMPION,
-        "registration_event": registration,
-    }
-    return (
-        event.action == Action.MODEL_PROMOTE.value
-        and event.resource == f"model/{version.name}"
-        and claimed.items() <= dict(event.evidence).items()
-    )
 
 
 def _reasons_in_gates(evidence: Mapping[str, Any]) -> list[str]:

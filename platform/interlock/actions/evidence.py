@@ -15,7 +15,14 @@ from typing import Any
 
 from interlock.actions.workspace import Workspace
 from interlock.errors import AuditError, EvidenceError, ObjectMissing
-from interlock.governance.audit import AuditEvent, Outcome, Stream, decode, parse_key
+from interlock.governance.audit import (
+    AuditEvent,
+    AuditRecord,
+    Outcome,
+    Stream,
+    decode,
+    parse_key,
+)
 from interlock.governance.policy import Action
 
 _CHUNK = 1 << 20  # bytes
@@ -63,26 +70,18 @@ def require_upstream(
     if upstream is None:
         raise EvidenceError(f"{asset} was never materialized", remedy=f"materialize {asset} first")
     stream = stream_of(workspace, upstream.event_key)
-    # Sees more than the chain: also versions and delete markers that came later.
     try:
-        findings = workspace.authority.audit.verify(stream).all_findings
+        events = _verified(workspace, stream)
     except AuditError as error:
         raise EvidenceError(
             f"{asset} {upstream.hash[:12]} is not on record: {error.message}", remedy=remedy
         ) from error
-    if findings:
-        raise EvidenceError(
-            f"the audit stream {stream.name} does not verify: {findings[0].text}",
-            remedy="run `interlock audit verify` and have the finding examined",
-        )
-    stored = workspace.authority.audit.read(stream)
-    matching = [each for each in stored if each.key == upstream.event_key]
-    if not matching:
+    if upstream.event_key not in events:
         raise EvidenceError(
             f"{asset} {upstream.hash[:12]} has no audit event {upstream.event_key}",
             remedy=remedy,
         )
-    event = decode(matching[0].data)
+    event = events[upstream.event_key]
     record = event.record
     expected = {
         "action": (record.action, action.value),
@@ -98,6 +97,61 @@ def require_upstream(
                 remedy=remedy,
             )
     return event
+
+
+def verified_events(workspace: Workspace, stream: Stream) -> list[tuple[str, AuditEvent]]:
+    """The events of an intact stream with their keys, in order; none of one that is not there.
+
+    Args:
+        workspace: Where the audit trail is.
+        stream: The stream.
+
+    Raises:
+        EvidenceError: The stream does not verify.
+        StoreError: It cannot be read.
+    """
+    try:
+        return list(_verified(workspace, stream).items())
+    except AuditError:  # nothing was ever stored there
+        return []
+
+
+def _verified(workspace: Workspace, stream: Stream) -> dict[str, AuditEvent]:
+    """The events of a stream by key.
+
+    Raises:
+        EvidenceError: The stream does not verify.
+        AuditError: There is no such stream.
+    """
+    # Sees more than the chain: also versions and delete markers that came later.
+    findings = workspace.authority.audit.verify(stream).all_findings
+    if findings:
+        raise EvidenceError(
+            f"the audit stream {stream.name} does not verify: {findings[0].text}",
+            remedy="run `interlock audit verify` and have the finding examined",
+        )
+    return {each.key: decode(each.data) for each in workspace.authority.audit.read(stream)}
+
+
+def recorded_event(workspace: Workspace, key: str) -> AuditRecord:
+    """The record that an event's key names, of a stream that verifies.
+
+    Args:
+        workspace: Where the audit trail is.
+        key: The event's key.
+
+    Raises:
+        EvidenceError: There is no such event, or its stream does not verify.
+        AuditError: There is no such stream.
+        StoreError: It cannot be read.
+    """
+    events = _verified(workspace, stream_of(workspace, key))
+    if key not in events:
+        raise EvidenceError(
+            f"the audit trail holds no event {key}",
+            remedy="register the version again; its recorded audit event is not usable",
+        )
+    return events[key].record
 
 
 def stream_of(workspace: Workspace, key: str) -> Stream:

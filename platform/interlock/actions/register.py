@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from interlock.actions.approve import NOT_REQUIRED, REJECTED_BY_GATES
 from interlock.actions.authority import RunContext
 from interlock.actions.evidence import Upstream, require_text, require_upstream
+from interlock.actions.files import require_digest
 from interlock.actions.promote import promote_first_champion
 from interlock.actions.workspace import Workspace
-from interlock.adapters.model_registry import ModelVersion, digest_of
+from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import EvidenceError
 from interlock.governance.gates import GateResult, evaluate_gates
 from interlock.governance.policy import Action, Resource
@@ -24,8 +26,6 @@ from interlock.product import ModelProduct
 
 CHALLENGER = "challenger"
 PENDING = "pending"
-NOT_REQUIRED = "not_required"
-REJECTED_BY_GATES = "rejected_by_gates"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,12 @@ def register(
                 "gates": [asdict(gate) for gate in gates],
                 "gates_passed": passed,
                 "approval_state": tags["approval_state"],
+                "product": product.name,
                 "product_digest": product.digest,
+                "owners": list(product.owners),
+                "tier": product.tier.value,
+                "quorum": product.quorum,
+                "demands": list(product.demands),
                 "upstream_event": upstream.event_key if upstream else None,
             }
     # Only a registration that is on record may be unblocked, and only dev needs no approval.
@@ -147,24 +152,6 @@ def _require_same_declaration(product: ModelProduct, trained: Mapping[str, Any])
             f"contract, target, features, candidates or search of {product.name} changed since "
             "the model was trained",
             remedy="materialize trained_model again",
-        )
-
-
-def require_digest(workspace: Workspace, uri: str, digest: str) -> None:
-    """Refuse a model whose stored files are not those that were recorded.
-
-    Raises:
-        EvidenceError: The files' digest is another.
-        RegistryError: The files cannot be read.
-    """
-    with workspace.scratch_folder() as scratch:
-        found = digest_of(workspace.registry.download(uri, scratch))
-    if found != digest:
-        raise EvidenceError(
-            f"the files of {uri} have digest {found[:12]}…, the audit trail recorded "
-            f"{digest[:12]}…",
-            remedy="do not use this model; materialize trained_model again and have the "
-            "artifact store examined",
         )
 
 

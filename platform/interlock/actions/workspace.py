@@ -19,11 +19,17 @@ from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
 from interlock.adapters.tracking import ExperimentTracker
 from interlock.errors import DataError
+from interlock.governance.dsse import Envelope
 from interlock.governance.principal import Principal
 
 SYSTEM_PATHS = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/etc")))
 """Where Linux keeps processes' environments, devices, and secrets handed to containers."""
 LEASE_TTL = timedelta(seconds=60)  # how long a killed run blocks its product at most
+
+
+def nobody_is_believed(_message: bytes, _signature: bytes, _key_id: str) -> bool:
+    """Verifies nothing: where no public key is given, no signature is believed."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Workspace:
         jobs: Cores that training may use.
         clock: The time, aware UTC.
         secret: Looks up a secret by the name a product gives, e.g. a database's address.
+        verify: Whether a believed key made a signature over a message; the third argument is
+            a hint at the key. Where nobody is believed, nothing is approved.
         private_paths: Folders that no product may read.
         private_buckets: Buckets that no product may read.
     """
@@ -57,6 +65,7 @@ class Workspace:
     jobs: int
     clock: Callable[[], datetime]
     secret: Callable[[str], str]
+    verify: Callable[[bytes, bytes, str], bool] = nobody_is_believed
     private_paths: tuple[Path, ...] = SYSTEM_PATHS
     private_buckets: tuple[str, ...] = ()
 
@@ -75,6 +84,11 @@ class Workspace:
                 f"the disk of {self.scratch} refuses: {error.strerror or error}",
                 remedy="make room there, or set TMPDIR to a folder on another disk",
             ) from error
+
+    def believes(self, envelope: Envelope) -> bool:
+        """Whether one of an envelope's signatures was made by a believed key."""
+        message = envelope.signed_bytes
+        return any(self.verify(message, each.value, each.key_id) for each in envelope.signatures)
 
     def acting_as(self, principal: Principal) -> Workspace:
         """The same world for another principal."""

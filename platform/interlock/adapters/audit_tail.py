@@ -16,9 +16,24 @@ from typing import Final
 from interlock.adapters.audit_listing import Slot, sort_listing
 from interlock.adapters.object_store import ObjectStore, ObjectVersion
 from interlock.errors import AuditTampered
-from interlock.governance.audit import AuditEvent, AuditRecord, Outcome, Stream, decode
+from interlock.governance.audit import (
+    LEDGER_DAY,
+    AuditEvent,
+    AuditRecord,
+    Outcome,
+    Stream,
+    decode,
+)
 
-__all__ = ["AuditEvent", "AuditRecord", "AuditTail", "Outcome", "StreamEnd", "TailEvent"]
+__all__ = [
+    "LEDGER_DAY",
+    "AuditEvent",
+    "AuditRecord",
+    "AuditTail",
+    "Outcome",
+    "StreamEnd",
+    "TailEvent",
+]
 
 READERS: Final = 16  # threads; FACTS: boto3 reads no faster with more
 

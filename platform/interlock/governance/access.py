@@ -25,6 +25,7 @@ class Action(StrEnum):
     MODEL_REJECT = "model:reject"
     MODEL_PROMOTE = "model:promote"
     MODEL_ROLLBACK = "model:rollback"
+    MODEL_RECONCILE = "model:reconcile"
     MODEL_SERVE = "model:serve"
     AUDIT_READ = "audit:read"
     AUDIT_EXPORT = "audit:export"
@@ -45,6 +46,7 @@ _KINDS = {
     Action.MODEL_REJECT: "model",
     Action.MODEL_PROMOTE: "model",
     Action.MODEL_ROLLBACK: "model",
+    Action.MODEL_RECONCILE: "model",
     Action.MODEL_SERVE: "model",
     Action.AUDIT_READ: "audit",
     Action.AUDIT_EXPORT: "audit",

@@ -39,9 +39,17 @@ class RequestContext:
         fairness: Result of its fairness assessment. For promotion outside dev.
         signed: Whether the signature of its artifact was verified. For promotion outside
             dev.
+        fairness_demanded: Whether the product demands an assessment, or one exists. For
+            promotion outside dev.
+        signature_demanded: Whether the product demands a signature, or one exists. For
+            promotion outside dev.
         approved: Whether a valid approval by quorum exists. For promotion outside dev.
+        rejected: Whether somebody rejected the version. For promotion and rollback.
         author: Name of who trained the version. For approval and rejection.
-        requester: Name of who asked for the approval. For approval and rejection.
+        requester: Name of who registered it, and so asked for the approval. For approval and
+            rejection.
+        in_owning_team: Whether the principal is an owner of the product, or in a team that
+            is. For approval and rejection.
     """
 
     mark: str | None = None
@@ -52,9 +60,13 @@ class RequestContext:
     gates: tuple[GateResult, ...] | None = None
     fairness: Fairness | None = None
     signed: bool | None = None
+    fairness_demanded: bool | None = None
+    signature_demanded: bool | None = None
     approved: bool | None = None
+    rejected: bool | None = None
     author: str | None = None
     requester: str | None = None
+    in_owning_team: bool | None = None
 
 
 FACT_NAMES = frozenset(
@@ -67,6 +79,7 @@ FACT_NAMES = frozenset(
         "gates",
         "identity_source",
         "mark",
+        "rejected",
         "requester",
         "role",
         "signed",
@@ -84,9 +97,13 @@ _TYPES: dict[str, type] = {
     "gates": tuple,
     "fairness": str,
     "signed": bool,
+    "fairness_demanded": bool,
+    "signature_demanded": bool,
     "approved": bool,
+    "rejected": bool,
     "author": str,
     "requester": str,
+    "in_owning_team": bool,
 }
 
 
@@ -100,9 +117,13 @@ def favourable_context(environment: Environment) -> RequestContext:
         gates=(GateResult("any", 1.0, 0.0, "min", True, "any 1 reaches the 0 minimum"),),
         fairness=Fairness.PASSED,
         signed=True,
+        fairness_demanded=True,
+        signature_demanded=True,
         approved=True,
+        rejected=False,
         author="somebody else",
         requester="somebody else",
+        in_owning_team=False,
     )
 
 
@@ -137,7 +158,11 @@ def cedar_facts(environment: Environment, context: RequestContext) -> dict[str, 
         "identity_chosen": context.identity_chosen,
         "roles_restricted": context.roles_restricted,
         "signed": context.signed,
+        "fairness_demanded": context.fairness_demanded,
+        "signature_demanded": context.signature_demanded,
         "approved": context.approved,
+        "rejected": context.rejected,
+        "in_owning_team": context.in_owning_team,
     }
     # A mark that names no environment is no mark: the stores are then not for this one.
     if context.mark in tuple(Environment):
@@ -170,6 +195,7 @@ def worded_facts(role: Role, environment: Environment, context: RequestContext) 
         "gates": _gates_in_words(context.gates or ()),
         "identity_source": _word(context.identity_source),
         "mark": _word(context.mark),
+        "rejected": _word(context.rejected),
         "requester": _word(context.requester),
         "role": str(role),
         "signed": _word(context.signed),

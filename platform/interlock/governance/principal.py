@@ -58,6 +58,7 @@ class Principal:
         role: The one role in which they act.
         verified_by: How the name was found, e.g. ``env`` or ``schedule``; recorded with
             every event.
+        teams: Names of the teams they belong to, as far as that source knows.
 
     Raises:
         ConfigurationError: The name is blank or holds unprintable characters.
@@ -66,6 +67,7 @@ class Principal:
     name: str
     role: Role
     verified_by: str
+    teams: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():

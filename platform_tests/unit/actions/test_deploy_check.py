@@ -22,7 +22,7 @@ from product_fixtures import (
 
 from interlock.actions.deploy_check import GOVERNANCE_TAGS, deploy_check, parse_reference
 from interlock.errors import AccessDenied, DeploymentRefused
-from interlock.governance.audit import Outcome, Stream
+from interlock.governance.audit import Outcome, Stream, champion_ledger
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Environment, Role
 
@@ -122,9 +122,14 @@ def test_flag_that_does_not_say_false_is_refused(site: Site, value: str) -> None
     assert f"deployment_blocked is {value!r}, expected 'false'" in refused(site.world)
 
 
-@pytest.mark.parametrize(
-    "name", ["model_digest", "model_fingerprint", "data_hash", "policy_hash", "approval_state"]
-)
+def test_approval_state_that_contradicts_the_trail_is_refused(site: Site) -> None:
+    site.tag("approval_state", "approved")
+    assert refused(site.world) == (
+        "tag approval_state is 'approved', by the audit trail it is 'not_required'",
+    )
+
+
+@pytest.mark.parametrize("name", ["model_digest", "model_fingerprint", "data_hash", "policy_hash"])
 def test_tag_that_contradicts_the_trail_is_refused(site: Site, name: str) -> None:
     site.tag(name, "approved")
     reasons = refused(site.world)
@@ -147,7 +152,6 @@ def test_missing_audit_event_is_refused(site: Site) -> None:
     [
         ("000006", "records model:train succeeded, no registration"),
         ("000007", "records model:register started, no registration"),
-        ("000010", "records model:promote succeeded, no registration"),
         ("000099", "the audit trail holds no event"),
     ],
 )
@@ -156,10 +160,22 @@ def test_another_audit_event_is_refused(site: Site, number: str, reason: str) ->
     assert any(reason in each for each in refused(site.world))
 
 
-@pytest.mark.parametrize("key", ["governance/audit/2040/01/02/none/000001.json", "elsewhere"])
-def test_audit_event_that_cannot_be_read_is_refused(site: Site, key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("governance/audit/2040/01/02/none/000001.json", "the audit trail cannot be read"),
+        ("elsewhere", "'elsewhere' is no key of this audit trail"),
+    ],
+)
+def test_audit_event_that_cannot_be_read_is_refused(site: Site, key: str, says: str) -> None:
     site.tag("audit_event", key)
-    assert any("the audit trail cannot be read" in each for each in refused(site.world))
+    assert any(says in each for each in refused(site.world))
+
+
+def test_record_of_a_promotion_is_no_registration(site: Site) -> None:
+    (move,) = site.world.audit.read(champion_ledger("TinyModel"))[1:]
+    site.tag("audit_event", move.key)
+    assert any("model:promote succeeded, no registration" in each for each in refused(site.world))
 
 
 def test_trail_that_was_tampered_with_is_refused(site: Site) -> None:
@@ -254,7 +270,7 @@ def test_version_that_failed_a_gate_is_refused_whatever_its_tags_say(world: Worl
     client.set_registered_model_alias("TinyModel", "champion", "1")
     reasons = refused(world)
     assert any("gate roc_auc failed" in each for each in reasons)
-    assert any("the audit trail recorded 'rejected_by_gates'" in each for each in reasons)
+    assert any("by the audit trail it is 'rejected_by_gates'" in each for each in reasons)
 
 
 @pytest.mark.parametrize("environment", [Environment.STAGING, Environment.PROD])
@@ -276,7 +292,7 @@ def test_flag_and_alias_set_by_hand_deploy_nothing_outside_dev(
     client.set_registered_model_alias("TinyModel", "champion", "1")
     reasons = {each.partition(",")[0] for each in refused(world)}
     assert reasons == {
-        "no approval is recorded",
+        "0 of 1 approvals are valid",
         "tag approval_state is 'approved'",
         "the audit trail holds no promotion of this version to champion",
     }
@@ -351,21 +367,26 @@ def test_owner_on_a_tag_that_is_not_on_record_is_refused(site: Site) -> None:
 
 
 def _registration(site: Site, **changes: Any) -> None:
-    """A second, made-up registration and promotion in a stream of their own, tagged as real."""
+    """A second, made-up registration and promotion, recorded and tagged as real."""
     world = site.world
-    stream = Stream("tiny-made-up", date(2040, 1, 2))
-    mine = {record.action: record for record in world.records("run-1")}
+    ledger = champion_ledger("TinyModel")
+    (replaced,) = [each.key for each in world.audit.read(ledger)][1:]
+    places = {
+        "model:register": (Stream("tiny-made-up", date(2040, 1, 2)), world.records("run-1")),
+        "model:promote": (ledger, world.ledger(ledger)),
+    }
     keys: dict[str, str] = {}
-    for action in ("model:register", "model:promote"):
+    for action, (stream, records) in places.items():
+        real = [each for each in records if each.action == action][-1]
         for outcome in (Outcome.STARTED, Outcome.SUCCEEDED):
-            record = mine[action]
-            evidence = dict(record.evidence) | (
-                {"registration_event": keys.get("model:register")}
-                if action == "model:promote"
-                else {}
-            )
+            evidence = dict(real.evidence)
+            if action == "model:promote":
+                evidence |= {
+                    "registration_event": keys["model:register"],
+                    "replaces": replaced,
+                }
             made = replace(
-                record, id=f"{action[6:]}-{outcome.value}", outcome=outcome, evidence=evidence
+                real, id=f"{action[6:]}-{outcome.value}", outcome=outcome, evidence=evidence
             )
             keys[action] = world.audit.append(stream, replace(made, **changes.get(action, {}))).key
     site.tag("audit_event", keys["model:register"])
@@ -381,9 +402,9 @@ def test_registration_as_recorded_elsewhere_in_the_trail_is_believed(site: Site)
     [
         ({"model:register": {"environment": "prod"}}, "was recorded in prod, this is dev"),
         ({"model:register": {"resource": "model/Other"}}, "registers TinyModel version 1"),
-        ({"model:promote": {"environment": "prod"}}, "holds no promotion"),
-        ({"model:promote": {"resource": "model/Other"}}, "holds no promotion"),
-        ({"model:promote": {"evidence": {"model": "TinyModel"}}}, "holds no promotion"),
+        ({"model:promote": {"environment": "prod"}}, "version 1 is the champion"),
+        ({"model:promote": {"resource": "model/Other"}}, "version 1 is the champion"),
+        ({"model:promote": {"evidence": {"model": "TinyModel"}}}, "version 1 is the champion"),
     ],
     ids=str,
 )

@@ -59,10 +59,15 @@ MATRIX: dict[Role, dict[Action, tuple[Environment, ...]]] = {
     Role.AUDITOR: {Action.AUDIT_READ: ALL, Action.AUDIT_EXPORT: ALL},
     Role.PLATFORM_ADMIN: {
         Action.MODEL_ROLLBACK: ALL,
+        Action.MODEL_RECONCILE: ALL,
         Action.AUDIT_READ: ALL,
         Action.PLATFORM_ADMINISTER: ALL,
     },
-    Role.SCHEDULER: {**dict.fromkeys(PIPELINE, ALL), Action.MODEL_PROMOTE: DEV},
+    Role.SCHEDULER: {
+        **dict.fromkeys(PIPELINE, ALL),
+        Action.MODEL_PROMOTE: DEV,
+        Action.MODEL_RECONCILE: ALL,
+    },
 }
 
 
@@ -202,6 +207,48 @@ def test_model_without_passed_fairness_is_not_promoted(
     environment: Environment, fairness: Fairness | None
 ) -> None:
     assert promote(environment, fairness=fairness).policies == ("fairness-required",)
+
+
+@pytest.mark.parametrize("environment", [Environment.STAGING, Environment.PROD])
+@pytest.mark.parametrize(
+    ("facts", "policy"),
+    [
+        ({"fairness": Fairness.NOT_ASSESSED, "fairness_demanded": False}, ""),
+        ({"fairness": Fairness.NOT_ASSESSED, "fairness_demanded": None}, "fairness-required"),
+        ({"fairness": Fairness.FAILED, "fairness_demanded": False}, "fairness-required"),
+        ({"fairness": None, "fairness_demanded": False}, "fairness-required"),
+        ({"signed": False, "signature_demanded": False}, ""),
+        ({"signed": False, "signature_demanded": None}, "signature-required"),
+        ({"signed": None, "signature_demanded": False}, "signature-required"),
+    ],
+    ids=str,
+)
+def test_evidence_may_be_absent_only_where_it_is_known_not_to_be_demanded(
+    environment: Environment, facts: dict[str, Any], policy: str
+) -> None:
+    decision = promote(environment, **facts)
+    assert decision.allowed is (policy == "")
+    assert policy in {"", *decision.policies}
+
+
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize("rejected", [True, None])
+@pytest.mark.parametrize("action", [Action.MODEL_PROMOTE, Action.MODEL_ROLLBACK])
+def test_rejected_version_is_never_the_champion(
+    environment: Environment, rejected: bool | None, action: Action
+) -> None:
+    decision = decide(Role.ML_ENGINEER, action, environment, rejected=rejected)
+    assert decision.policies == ("rejection-stands",)
+
+
+@pytest.mark.parametrize("environment", Environment)
+@pytest.mark.parametrize("inside", [True, None])
+@pytest.mark.parametrize("action", [Action.MODEL_APPROVE, Action.MODEL_REJECT])
+def test_owning_team_does_not_decide_on_its_own_version(
+    environment: Environment, inside: bool | None, action: Action
+) -> None:
+    decision = decide(Role.APPROVER, action, environment, in_owning_team=inside)
+    assert decision.policies == ("other-team",)
 
 
 @pytest.mark.parametrize("fairness", ["", "ok", True])
@@ -542,11 +589,12 @@ def test_explanation_of_a_permitted_action_lists_its_conditions() -> None:
         "identity-must-be-chosen",
         "role-must-be-listed",
         "gates-must-pass",
+        "rejection-stands",
         "approval-required",
         "fairness-required",
         "signature-required",
     ]
-    approval = explanation.conditions[4]
+    approval = explanation.conditions[5]
     assert approval.reason == "prod needs a valid approval of this version (found: …)"
     assert approval.file == "promotion.cedar"
 

@@ -360,8 +360,8 @@ def test_older_streams_are_looked_at_again_after_an_hour(
     made: tuple[World, Made], tmp_path: Path
 ) -> None:
     world, _ = made
-    (old,) = world.audit.streams()
-    record = world.records()[0]
+    old = next(each for each in world.audit.streams() if not each.is_ledger)
+    record = world.records("run-1")[0]
     world.clock.advance(days=3)
     world.audit.append(
         Stream("newest", old.opened + timedelta(days=3)), replace(record, id="newest")
@@ -391,8 +391,8 @@ def test_a_stream_of_a_clock_that_is_ahead_is_followed(
 
 def test_records_that_wait_are_counted(made: tuple[World, Made], tmp_path: Path) -> None:
     world, _ = made
-    record = world.records()[0]
-    stream = world.audit.streams()[0]
+    record = world.records("run-1")[0]
+    stream = world.run("run-1").stream
     world.audit.spool(stream, record)
     (world.spool / "2040-01-02" / stream.name / "broken.json").write_text("{")
     assert samples(monitor_of(sources(world, tmp_path)))["audit_spooled_records"] == 2

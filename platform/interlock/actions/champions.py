@@ -1,0 +1,133 @@
+"""Which version is the champion, by the audit trail: the moves on record, in their order.
+
+MLflow's alias is a view that anybody with MLflow's address can change; the ledger of a model's
+moves is the authority. Moves are made in ``promote`` and ``rollback``; the ledger's place in the
+trail is ``governance.audit.champion_ledger``.
+
+- A move names the one that it replaces, so that a record that reaches the trail late, after
+  others moved on, moves nothing.
+- A promotion goes on top; a rollback takes away what is above the version that it returns to.
+- A move that was taken back, because its record did not reach the trail in time, is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from interlock.actions.evidence import verified_events
+from interlock.actions.workspace import Workspace
+from interlock.governance.audit import AuditRecord, Outcome, champion_ledger
+from interlock.governance.policy import Action
+
+CHAMPION: Final = "champion"
+TAKEN_BACK: Final = "taken_back"
+"""Evidence of a failed move: the alias went back although a success may be on record."""
+_MOVES: Final = (Action.MODEL_PROMOTE.value, Action.MODEL_ROLLBACK.value)
+
+
+@dataclass(frozen=True)
+class Reign:
+    """A version that a move made the champion.
+
+    Attributes:
+        version: Its number.
+        model_digest: Of its files, as recorded.
+        registration: Key of the audit event of its registration.
+        promotion: Key of the event that promoted it.
+        since: When that was recorded.
+        seen_digest: What its approvals were bound to then; empty where none were needed.
+    """
+
+    version: str
+    model_digest: str
+    registration: str
+    promotion: str
+    since: datetime
+    seen_digest: str
+
+
+@dataclass(frozen=True)
+class History:
+    """The moves of a model's champion.
+
+    Attributes:
+        reigns: Promotions that were not rolled back, the first one first.
+        last_move: Key of the newest move that counts; None before the first.
+        versions: Every version that was ever promoted.
+    """
+
+    reigns: tuple[Reign, ...] = ()
+    last_move: str | None = None
+    versions: frozenset[str] = frozenset()
+
+    @property
+    def champion(self) -> Reign | None:
+        """Who is the champion by the trail."""
+        return self.reigns[-1] if self.reigns else None
+
+    @property
+    def earlier(self) -> tuple[Reign, ...]:
+        """Champions to go back to, the newest first; each version once."""
+        found: dict[str, Reign] = {}
+        current = self.champion.version if self.champion else None
+        for reign in reversed(self.reigns[:-1]):
+            if reign.version != current:
+                found.setdefault(reign.version, reign)
+        return tuple(found.values())
+
+
+def history_of(workspace: Workspace, model: str) -> History:
+    """The moves of a model's champion in this environment.
+
+    Args:
+        workspace: Where the trail is.
+        model: Registered model.
+
+    Raises:
+        EvidenceError: The ledger does not verify.
+        AuditError: The model's name cannot be part of a key.
+        StoreError: The trail cannot be read.
+    """
+    here = workspace.authority.environment.value
+    past = [History()]
+    for key, event in verified_events(workspace, champion_ledger(model)):
+        record = event.record
+        if record.action not in _MOVES or record.environment != here:
+            continue
+        if record.resource != f"model/{model}" or record.evidence.get("alias") != CHAMPION:
+            continue
+        now = past[-1]
+        if record.outcome is Outcome.SUCCEEDED and record.evidence.get("replaces") == now.last_move:
+            past.append(_moved(now, key, record))
+        elif record.outcome is Outcome.FAILED and record.evidence.get(TAKEN_BACK) is True:
+            undone = past[-1].champion
+            if len(past) > 1 and undone and undone.version == record.evidence.get("version"):
+                past.pop()
+    return past[-1]
+
+
+def _moved(now: History, key: str, record: AuditRecord) -> History:
+    evidence = record.evidence
+    version = _text(evidence, "version")
+    if record.action == Action.MODEL_PROMOTE.value:
+        reign = Reign(
+            version=version,
+            model_digest=_text(evidence, "model_digest"),
+            registration=_text(evidence, "registration_event"),
+            promotion=key,
+            since=record.time,
+            seen_digest=_text(evidence, "seen_digest"),
+        )
+        return History((*now.reigns, reign), key, now.versions | {version})
+    places = [i for i, reign in enumerate(now.reigns) if reign.version == version]
+    if not places:
+        return now  # nobody goes back to where nobody was
+    return History(now.reigns[: places[-1] + 1], key, now.versions)
+
+
+def _text(evidence: Mapping[str, Any], name: str) -> str:
+    value = evidence.get(name)
+    return value if isinstance(value, str) else ""
