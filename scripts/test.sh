@@ -25,7 +25,8 @@ check() {
 
 check 'style' ruff check .
 check 'format' ruff format --check .
-check 'types' mypy platform/interlock platform_tests monitoring docker/dagster docker/platform infrastructure scripts/lib
+check 'types' mypy platform/interlock platform_tests monitoring docker/dagster docker/platform infrastructure scripts/lib scripts/ci
+check 'workflows' python scripts/ci/check_workflows.py
 check 'imports' lint-imports
 check 'tests' pytest -n 2 --cov --cov-report=
 check 'coverage, 90 % of all' coverage report --fail-under=90
