@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--target", default="", help="Terraform's delivery_target, JSON")
     options = made.parse_args(arguments)
     here = Path(sys.executable)
+    before: list[str | Path]
     if options.environment:
         place = [f"--environment={options.environment}", f"--target={options.target}"]
         before = [here, Path(__file__).with_name("run_job.py"), *place, "--", "interlock"]

@@ -25,7 +25,7 @@ BUILDER: Final = "interlock"  # Docker's own builder cannot write attestations
 ATTESTED: Final = ("--provenance=mode=max", "--sbom=true")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _RELEASE: Final = re.compile(r"[0-9a-f]{40}")
-_PLACE: Final = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9-]+)*")
+_PLACE: Final = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9-]*)*")
 
 
 class ImagesFailed(Exception):

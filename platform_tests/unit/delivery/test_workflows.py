@@ -52,7 +52,8 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def triggers(path: Path) -> set[str]:
-    found: Any = workflow(path)[True]  # YAML 1.1 takes `on` for a truth value
+    document: dict[Any, Any] = workflow(path)
+    found = document[True]  # YAML 1.1 takes `on` for a truth value
     return {found} if isinstance(found, str) else set(found)
 
 

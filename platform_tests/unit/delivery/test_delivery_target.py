@@ -1,0 +1,132 @@
+"""Where a deployment goes, what it takes from AWS, and what it asks the registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import check_models
+import pytest
+import release_images
+import run_job
+from aws_api import AwsApi
+from delivery_target import DeliveryTarget, target_of
+from one_shot import exit_code
+from revisions import reimaged
+
+from interlock.errors import ConfigurationError, ProcessFailed
+
+DOCUMENT: dict[str, Any] = {
+    "subnets": ["subnet-0123456789abcdef0"],
+    "jobs_security_groups": ["sg-0123456789abcdef0"],
+    "alarms": ["interlock-prod-webserver-down"],
+}
+DIGEST = "sha256:" + "1" * 64
+
+
+def test_names_follow_from_the_environment() -> None:
+    target = target_of("staging", json.dumps(DOCUMENT))
+    assert target.cluster == "interlock-staging"
+    assert target.family("run") == "interlock-staging-run"
+    assert target.repository("mlflow") == "interlock-staging/mlflow"
+    assert target.batch_job_definition is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "change"),
+    [
+        ("qa", {}),
+        ("prod", {"alarms": []}),
+        ("staging", {"alarms": "all"}),
+        ("staging", {"alarms": [""]}),
+        ("staging", {"subnets": []}),
+        ("staging", {"subnets": ["subnet-1; id"]}),
+        ("staging", {"jobs_security_groups": ["sg"]}),
+        ("staging", {"name": "../x"}),
+        ("staging", {"batch_job_definition": 1}),
+        ("staging", {"secret": "x"}),
+    ],
+)
+def test_target_that_is_not_usable_is_refused(environment: str, change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        target_of(environment, json.dumps(DOCUMENT | change))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"subnets": []}'])
+def test_target_that_is_no_document_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="delivery target"):
+        target_of("staging", text)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("host/interlock-dev/platform:1", f"host/interlock-dev/platform@{DIGEST}"),
+        (f"host:5000/x/platform@sha256:{'0' * 64}", f"host:5000/x/platform@{DIGEST}"),
+        (f"platform:1@sha256:{'0' * 64}", f"platform@{DIGEST}"),
+        ("host:5000/other/collector:1", "host:5000/other/collector:1"),
+        ("host/platform/sidecar", "host/platform/sidecar"),
+    ],
+)
+def test_image_changes_its_digest_and_nothing_else(image: str, expected: str) -> None:
+    assert reimaged(image, {"platform": DIGEST}) == expected
+
+
+def test_exit_code_is_that_of_the_container_that_failed() -> None:
+    containers = [{"exitCode": 0}, {"exitCode": 137}, {"name": "never ran"}]
+    assert exit_code("f", {"containers": containers}) == 137
+    assert exit_code("f", {"containers": [{"exitCode": -9}, {"exitCode": 0}]}) == -9
+    with pytest.raises(ProcessFailed, match="no image"):
+        exit_code("f", {"containers": [{}], "stoppedReason": "no image"})
+
+
+@pytest.mark.parametrize("text", ["a b;c", "--json", "Model@@x", "Model@", "$(id)"])
+def test_models_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no MODEL"):
+        check_models.references(text)
+
+
+def test_environment_that_serves_no_model_has_nothing_to_check(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert check_models.main(["--models="]) == 0
+    assert "none is checked" in capsys.readouterr().out
+    assert check_models.references(" A  B@challenger ") == ["A", "B@challenger"]
+
+
+@pytest.fixture
+def target(aws_environment: AwsApi) -> DeliveryTarget:
+    """An environment on the local API in which nothing is yet."""
+    name = aws_environment.new_name("interlock")
+    return target_of("staging", json.dumps(DOCUMENT | {"name": name}))
+
+
+def test_command_over_there_that_cannot_be_run_is_said(
+    target: DeliveryTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = json.dumps(DOCUMENT | {"name": target.name})
+    words = ["--environment=staging", f"--target={document}", "--", "interlock", "doctor"]
+    assert run_job.main(words) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_findings_of_the_registry_are_counted(
+    target: DeliveryTarget, aws_environment: AwsApi
+) -> None:
+    repository = target.repository("mlflow")
+    with aws_environment.client("ecr") as ecr:
+        ecr.create_repository(repositoryName=repository)
+        answer = ecr.put_image(
+            repositoryName=repository,
+            imageTag="x",
+            imageManifest=json.dumps({"layers": []}),
+            imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
+        )
+        digest = answer["image"]["imageId"]["imageDigest"]
+        with pytest.raises(ProcessFailed, match="gave no result"):
+            release_images.wait_for_findings(ecr, repository, digest, seconds=0, poll_seconds=0.01)
+        ecr.start_image_scan(repositoryName=repository, imageId={"imageDigest": digest})
+        counts = release_images.wait_for_findings(
+            ecr, repository, digest, seconds=5, poll_seconds=0.01
+        )
+    assert sum(counts.values()) > 0
