@@ -17,12 +17,13 @@ from pathlib import Path
 
 import interlock
 from interlock.actions.authority import Authority, RunContext
-from interlock.actions.workspace import SYSTEM_PATHS, Workspace
+from interlock.actions.workspace import SYSTEM_PATHS, Workspace, nobody_is_believed
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
+from interlock.adapters.signer import KMS_SCHEME, is_signed_by, read_public_keys
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
 from interlock.errors import ConfigurationError
@@ -139,7 +140,8 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
         jobs=os.cpu_count() or 1,
         clock=utc_now,
         secret=_secret_of(secrets),
-        private_paths=(*SYSTEM_PATHS, settings.home, Path.home() / ".aws", REPOSITORY / ".env"),
+        verify=_verifier(settings),
+        private_paths=_private_paths(settings),
         private_buckets=(settings.audit_bucket, settings.artifact_bucket),
     )
 
@@ -186,6 +188,24 @@ def _standing_context(
         roles_restricted=allowed is not None,
         allowed_roles=allowed,
     )
+
+
+def _verifier(settings: Settings) -> Callable[[bytes, bytes, str], bool]:
+    """Who is believed to have approved; nobody where no public key is given.
+
+    Raises:
+        SigningError: The file holds something else than public keys.
+    """
+    if settings.approval_public_keys is None:
+        return nobody_is_believed
+    return is_signed_by(read_public_keys(settings.approval_public_keys))
+
+
+def _private_paths(settings: Settings) -> tuple[Path, ...]:
+    """What no product may make a snapshot of."""
+    key = settings.approval_key
+    keys = () if key is None or key.startswith(KMS_SCHEME) else (Path(key).absolute(),)
+    return (*SYSTEM_PATHS, settings.home, Path.home() / ".aws", REPOSITORY / ".env", *keys)
 
 
 def _secret_of(secrets: Mapping[str, str]) -> Callable[[str], str]:

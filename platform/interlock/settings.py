@@ -39,6 +39,7 @@ class Settings:
     identity_chosen: bool
     run_owner: str | None
     run_role: Role | None
+    run_teams: frozenset[str]
     allowed_staging_roles: frozenset[Role] | None
     allowed_prod_roles: frozenset[Role] | None
     data_bucket: str
@@ -48,6 +49,8 @@ class Settings:
     audit_retention_days: int
     baseline_data_hash: str | None
     run_signing_key: str | None = field(repr=False)
+    approval_key: str | None
+    approval_public_keys: Path | None
     mlflow_tracking_uri: str | None = field(repr=False)
     min_accuracy: float | None
     min_f1_score: float | None
@@ -83,6 +86,7 @@ class Settings:
             run_owner=read.optional("RUN_OWNER", variables.one_line),
             run_role=read.optional("RUN_ROLE", variables.person_role)
             or (Role.ML_ENGINEER if dev else None),
+            run_teams=read.optional("RUN_TEAMS", variables.team_list) or frozenset(),
             allowed_staging_roles=read.roles("ALLOWED_STAGING_ROLES"),
             allowed_prod_roles=read.roles("ALLOWED_PROD_ROLES"),
             data_bucket=read.required("DATA_BUCKET", variables.bucket),
@@ -92,6 +96,8 @@ class Settings:
             audit_retention_days=read.required("AUDIT_RETENTION_DAYS", variables.days),
             baseline_data_hash=read.optional("BASELINE_DATA_HASH", variables.sha256),
             run_signing_key=read.optional("RUN_SIGNING_KEY", variables.one_line),
+            approval_key=read.optional("APPROVAL_KEY", variables.one_line),
+            approval_public_keys=read.optional("APPROVAL_PUBLIC_KEYS", variables.file_path),
             mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", variables.one_line),
             min_accuracy=read.optional("MIN_ACCURACY", variables.share),
             min_f1_score=read.optional("MIN_F1_SCORE", variables.share),
@@ -190,7 +196,9 @@ def process_environment() -> Mapping[str, str]:
 
 
 def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child process: this one's, with additions.
+    """The environment of a child process: this one's, without the approval key, with additions.
+
+    No service and no run may sign approvals, so none of them is told where the key is.
 
     Args:
         additions: Variables to add or replace.
@@ -198,7 +206,8 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     Returns:
         All variables.
     """
-    return {**os.environ, **additions}
+    inherited = {name: value for name, value in os.environ.items() if name != "APPROVAL_KEY"}
+    return {**inherited, **additions}
 
 
 @contextlib.contextmanager
@@ -254,12 +263,22 @@ def principal(settings: Settings) -> Principal:
             )
     assert owner is not None  # noqa: S101 - checked in the loop
     assert role is not None  # noqa: S101 - checked in the loop
-    return Principal(name=owner, role=role, verified_by=str(settings.identity_source))
+    return Principal(
+        name=owner,
+        role=role,
+        verified_by=str(settings.identity_source),
+        teams=settings.run_teams,
+    )
 
 
 def scheduler_principal() -> Principal:
     """The service account of runs that no person started."""
     return Principal(name="scheduler", role=Role.SCHEDULER, verified_by="schedule")
+
+
+def reconciler_principal() -> Principal:
+    """The service account that puts back what was changed outside of Interlock."""
+    return Principal(name="reconciler", role=Role.SCHEDULER, verified_by="schedule")
 
 
 class _Reader:

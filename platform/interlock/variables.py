@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ MAX_RETENTION_DAYS = 36_500  # 100 years; a COMPLIANCE lock cannot be shortened 
 # PSI above which a distribution has moved; Siddiqi 2006, ch. 8, calls 0.10 to 0.25 a small shift.
 DEFAULT_DRIFT_THRESHOLD = 0.2
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+TEAM = re.compile(r"[A-Za-z0-9_-]+")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PREFIX = re.compile(r"(?:[A-Za-z0-9_=-][A-Za-z0-9_.=-]*/)+")
 
@@ -52,6 +54,11 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
             Variable("IDENTITY_SOURCE", "env", "Where principals come from; outside dev to be set"),
             Variable("RUN_OWNER", "", "Who acts; in dev the operating system's user by default"),
             Variable("RUN_ROLE", "", "Their role; in dev ml_engineer by default"),
+            Variable(
+                "RUN_TEAMS",
+                "",
+                "Their teams, with commas; one that owns a product cannot approve it",
+            ),
             Variable("ALLOWED_STAGING_ROLES", "", "Roles that may act in staging, with commas"),
             Variable("ALLOWED_PROD_ROLES", "", "Roles that may act in prod, with commas"),
             Variable("DATA_BUCKET", "interlock-data", "Bucket of snapshots"),
@@ -69,6 +76,14 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
                 "",
                 "Proves that a schedule started a run; 32 bytes or more, unset skips schedules",
                 secret=True,
+            ),
+            Variable(
+                "APPROVAL_KEY",
+                "",
+                "Signs approvals: a PEM file or awskms:///alias/NAME; never for runs",
+            ),
+            Variable(
+                "APPROVAL_PUBLIC_KEYS", "", "PEM file with the keys whose approvals are believed"
             ),
             Variable("MLFLOW_TRACKING_URI", "", "MLflow; unset means the embedded one"),
             Variable("MIN_ACCURACY", "", "Lowest accuracy that any product may ask for, 0 to 1"),
@@ -127,6 +142,20 @@ def person_role(value: str) -> Role:
 def role_list(value: str) -> frozenset[Role]:
     """Reads roles separated by commas."""
     return frozenset(choice(Role)(name.strip()) for name in value.split(","))
+
+
+def team_list(value: str) -> frozenset[str]:
+    """Reads teams separated by commas."""
+    teams = frozenset(name.strip() for name in value.split(",") if name.strip())
+    for team in teams:
+        if TEAM.fullmatch(team) is None:
+            raise ValueError("teams as products name them: letters, digits, hyphens, underscores")
+    return teams
+
+
+def file_path(value: str) -> Path:
+    """Reads the path of a file."""
+    return Path(one_line(value)).expanduser().absolute()
 
 
 def one_line(value: str) -> str:

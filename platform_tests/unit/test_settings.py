@@ -43,6 +43,9 @@ def test_every_variable_reaches_its_field() -> None:
         IDENTITY_SOURCE="env",
         RUN_OWNER="ada",
         RUN_ROLE="approver",
+        RUN_TEAMS="risk, audit_2",
+        APPROVAL_KEY="awskms:///alias/approval",
+        APPROVAL_PUBLIC_KEYS="/srv/keys.pem",
         ALLOWED_STAGING_ROLES="ml_engineer",
         ALLOWED_PROD_ROLES="approver, auditor",
         DATA_BUCKET="data-1",
@@ -68,6 +71,9 @@ def test_every_variable_reaches_its_field() -> None:
         identity_source=IdentitySource.ENV,
         identity_chosen=True,
         run_owner="ada",
+        run_teams=frozenset({"risk", "audit_2"}),
+        approval_key="awskms:///alias/approval",
+        approval_public_keys=Path("/srv/keys.pem"),
         run_role=Role.APPROVER,
         allowed_staging_roles=frozenset({Role.ML_ENGINEER}),
         allowed_prod_roles=frozenset({Role.APPROVER, Role.AUDITOR}),
@@ -222,6 +228,17 @@ def test_applied_variables_are_restored(monkeypatch: pytest.MonkeyPatch) -> None
         assert (settings.run_owner, settings.run_role) == ("during", Role.VIEWER)
     assert module.process_environment()["RUN_OWNER"] == "before"
     assert "RUN_ROLE" not in module.process_environment()
+
+
+def test_no_child_is_told_where_the_approval_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPROVAL_KEY", "/home/grace/key.pem")
+    assert "APPROVAL_KEY" not in module.child_environment({})
+
+
+@pytest.mark.parametrize("value", ["team:risk", "a b", "risk;audit"])
+def test_team_that_no_product_could_name_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="RUN_TEAMS is"):
+        read(RUN_TEAMS=value)
 
 
 def test_child_environment_adds_to_this_process_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ KMS_SCHEME: Final = "awskms:///"
 KEY_USAGE: Final = "SIGN_VERIFY"
 ALGORITHM: Final = "ECDSA_SHA_256"
 MAX_KEY_BYTES: Final = 65_536  # a P-256 key in PEM has some 200
+_PUBLIC_PEM: Final = re.compile(
+    rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL
+)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _NEW_KEY: Final = (
     "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY` "
@@ -206,6 +210,15 @@ def open_signer(key: str, *, region: str) -> Iterator[Signer]:
         yield KmsSigner(key.removeprefix(KMS_SCHEME), client)
 
 
+def new_private_key() -> bytes:
+    """A new P-256 key, PEM, not encrypted: for a file that its owner alone can read."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def read_public_key(path: Path) -> PublicKey:
     """Reads a public key.
 
@@ -223,6 +236,53 @@ def read_public_key(path: Path) -> PublicKey:
             remedy="get it with `openssl ec -in KEY -pubout`, or from the key service",
         ) from error
     return _public_of(found, str(path))
+
+
+def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
+    """Reads the public keys that are believed, one below the other.
+
+    Args:
+        path: One or more P-256 keys in PEM; text around them is ignored.
+
+    Raises:
+        SigningError: The file holds none, or something else than such keys.
+    """
+    blocks = _PUBLIC_PEM.findall(_read(path))
+    try:
+        found = [serialization.load_pem_public_key(block) for block in blocks]
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SigningError(
+            f"{path} holds something that is no public key",
+            remedy="get each with `openssl ec -in KEY -pubout`, or from the key service",
+        ) from error
+    if not found:
+        raise SigningError(
+            f"{path} holds no public key in PEM",
+            remedy="put the public half of the approval key there",
+        )
+    return tuple(_public_of(each, str(path)) for each in found)
+
+
+def is_signed_by(keys: Sequence[PublicKey]) -> Callable[[bytes, bytes, str], bool]:
+    """Whether one of several keys made a signature.
+
+    Args:
+        keys: Those that are believed.
+
+    Returns:
+        Takes message, signature and a hint at the key, which decides nothing.
+    """
+
+    def verify(message: bytes, signature: bytes, _key_id: str) -> bool:
+        for key in keys:
+            try:
+                key.verify(message, signature)
+            except SignatureInvalid:
+                continue
+            return True
+        return False
+
+    return verify
 
 
 def _public_of(found: object, where: str = "the key") -> PublicKey:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interlock.adapters.signer import LocalSigner, new_private_key
 from interlock.errors import ConfigurationError, LocalError
 from interlock.local.locks import PROBE_SECONDS, FileLock, is_held
 
@@ -190,6 +191,24 @@ class Home:
                 f"{path} is not the file that Interlock wrote, expected {', '.join(made)}",
                 remedy="restore it, or remove it: new ones are made, the data stays readable",
             ) from error
+
+    @property
+    def approval_key(self) -> Path:
+        """The key that signs approvals of this home."""
+        return self.path / "approval-key.pem"
+
+    def approval_public_keys(self) -> Path:
+        """The file with the public half of the approval key; both are made at first use.
+
+        Raises:
+            SigningError: The key's file is there and is not what was written.
+        """
+        if not self.approval_key.exists():
+            _write_once(self.approval_key, new_private_key())
+        public = self.path / "approval-public-keys.pem"
+        if not public.exists():
+            _write_once(public, LocalSigner(self.approval_key).public_key.pem)
+        return public
 
     def in_use(self) -> bool:
         """Whether ``up`` or a command works on the folder."""

@@ -105,6 +105,9 @@ class EmbeddedPlatform:
             "MLFLOW_S3_ENDPOINT_URL": str(addresses["s3"]),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "RUN_SIGNING_KEY": settings.run_signing_key or credentials.run_signing_key,
+            "APPROVAL_PUBLIC_KEYS": str(
+                settings.approval_public_keys or self.home.approval_public_keys()
+            ),
             "DAGSTER_HOME": str(self.home.dagster),
             **no_proxy_on_loopback(),
         }

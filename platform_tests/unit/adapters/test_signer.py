@@ -20,8 +20,11 @@ from interlock.adapters.signer import (
     LocalSigner,
     PublicKey,
     Signer,
+    is_signed_by,
+    new_private_key,
     open_signer,
     read_public_key,
+    read_public_keys,
 )
 from interlock.errors import SignatureInvalid, SigningError
 
@@ -289,3 +292,42 @@ def test_signature_over_another_hash_is_refused(key_file: Callable[..., Path]) -
     with pytest.raises(SignatureInvalid):
         signer.public_key.verify(MESSAGE, key.sign(MESSAGE, ec.ECDSA(hashes.SHA384())))
     assert isinstance(signer.public_key, PublicKey)
+
+
+def test_any_of_the_believed_keys_is_enough_and_no_other(key_file: Callable[..., Path]) -> None:
+    made = [LocalSigner(key_file(new_private_key(), name=f"{each}.pem")) for each in range(3)]
+    believed = key_file(
+        b"# two approvers\n" + b"\n".join(each.public_key.pem for each in made[:2]), name="public"
+    )
+    verify = is_signed_by(read_public_keys(believed))
+    assert [verify(MESSAGE, each.sign(MESSAGE), each.key_id) for each in made] == [
+        True,
+        True,
+        False,
+    ]
+    assert not verify(MESSAGE + b".", made[0].sign(MESSAGE), made[0].key_id)
+    assert not verify(MESSAGE, b"", made[0].key_id)
+    assert not is_signed_by(())(MESSAGE, made[0].sign(MESSAGE), made[0].key_id)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "holds no public key"),
+        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "is no public key"),
+        (
+            rsa.generate_private_key(65537, 2048)
+            .public_key()
+            .public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            ),
+            "no key on the curve P-256",
+        ),
+    ],
+    ids=["nothing", "something else", "another curve"],
+)
+def test_file_without_usable_public_keys_is_refused(
+    key_file: Callable[..., Path], content: bytes, says: str
+) -> None:
+    with pytest.raises(SigningError, match=says):
+        read_public_keys(key_file(content, name="public"))

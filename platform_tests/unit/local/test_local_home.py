@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interlock.adapters.signer import LocalSigner, read_public_keys
 from interlock.errors import ConfigurationError, LocalError
 from interlock.local.home import MARKER, Home
 from interlock.local.locks import FileLock
@@ -32,6 +33,16 @@ def test_home_is_readable_by_its_owner_alone(home: Home) -> None:
     home.credentials()
     assert mode(home.path) == 0o700
     assert mode(home.path / "credentials.json") == 0o600
+
+
+def test_approval_key_is_made_once_and_for_its_owner_alone(home: Home) -> None:
+    public = home.approval_public_keys()
+    assert mode(home.approval_key) == 0o600
+    before = home.approval_key.read_bytes()
+    assert home.approval_public_keys() == public
+    assert home.approval_key.read_bytes() == before
+    (key,) = read_public_keys(public)
+    key.verify(b"decision", LocalSigner(home.approval_key).sign(b"decision"))
 
 
 def test_preparing_twice_changes_nothing(home: Home) -> None:
