@@ -1,6 +1,7 @@
 """May the environment deploy the models that it serves? ``interlock deploy-check`` for each.
 
-usage: check_models.py --models "CreditRiskModel ChurnModel@champion" [--environment NAME --target JSON]
+usage: check_models.py --models "CreditRiskModel ChurnModel@champion"
+                       [--environment NAME --target JSON]
 
 With an environment it is asked over there, otherwise here. An environment that serves no model yet
 has nothing to check, which is said and is no failure.

@@ -47,7 +47,7 @@ RUN: dict[str, Any] = {
 }
 
 
-def document(commit: str = "a" * 40, **metrics: float) -> dict[str, Any]:
+def document(commit: str = "a" * 40, **metrics: Any) -> dict[str, Any]:
     made = sample_metrics.metrics_document(copy.deepcopy(RUN), commit)
     made["metrics"] |= metrics
     return made
