@@ -68,6 +68,10 @@ demo: ## Run a governed pipeline on real data
 bench: setup ## Measure, print a table and write JSON
 	@$(BIN)/python scripts/bench/run.py
 
+.PHONY: bench-scaling
+bench-scaling: setup ## Simulate AWS from 3 to 10,000 products, write docs/autoscaling.md
+	@$(BIN)/python scripts/bench/scaling.py
+
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew into both lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \

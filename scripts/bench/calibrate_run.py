@@ -160,7 +160,7 @@ def _counted(address: str, server: MlflowServer) -> Iterator[dict[str, Any]]:
     watcher = threading.Thread(target=_watch, args=(address, peak, ended))
     s3, undo = _s3_requests()
     before, cpu, asked = _statistics(address), server.cpu_seconds(), server.requests()
-    database, own = _postgres_cpu(), time.process_time()
+    database, own = _postgres_cpu(address), time.process_time()
     began = time.monotonic()
     watcher.start()
     try:
@@ -172,7 +172,7 @@ def _counted(address: str, server: MlflowServer) -> Iterator[dict[str, Any]]:
     found["seconds"] = round(time.monotonic() - began, 1)
     found["cpu_seconds"] = round(time.process_time() - own, 2)
     found["mlflow_cpu_seconds"] = round(server.cpu_seconds() - cpu, 2)
-    found["postgres_cpu_seconds"] = round(_postgres_cpu() - database, 2)
+    found["postgres_cpu_seconds"] = round(_postgres_cpu(address) - database, 2)
     found["mlflow_requests"] = dict(server.requests() - asked)
     found["s3_requests"] = dict(s3)
     found["peak_connections"] = dict(peak)
@@ -240,17 +240,20 @@ def _watch(address: str, peak: Counter[str], ended: threading.Event) -> None:
     connection.close()
 
 
-def _postgres_cpu() -> float:
-    """Processor of every Postgres process of this user's servers so far, ended ones included."""
-    total = 0.0
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "postgres":
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+def _postgres_cpu(address: str) -> float:
+    """Processor of this Postgres so far, ended connections included, s."""
+    import psycopg2
+
+    connection = psycopg2.connect(address)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = psutil.Process(int(cursor.fetchone()[0]))
+    server = backend.parent()
+    connection.close()
+    assert server is not None  # noqa: S101
+    times = [server.cpu_times(), *(each.cpu_times() for each in server.children())]
+    ended = times[0].children_user + times[0].children_system
+    return float(ended + sum(each.user + each.system for each in times))
 
 
 def _s3_requests() -> tuple[Counter[str], Any]:

@@ -16,60 +16,24 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scaling_engine import Engine, Process, Station, TokenBucket
+from scaling_inputs import Inputs
 
 PERIOD: Final = 6 * 3600.0  # s; `0 */6 * * *`
 MINUTE: Final = 60.0  # s; the scheduler looks once a minute
 POLL: Final = 0.5  # s; in such steps the daemon waits for its next look
-VISIT: Final = 10  # requests to MLflow that are simulated as one
+VISIT: Final = 20  # requests to MLflow that are simulated as one
 SAMPLE: Final = 60.0  # s between two points of the timeline
+TARGET: Final = 0.6  # of an MLflow server's processor; modules/platform, scaling.cpu_percent
+UP_MINUTES: Final = 3
+DOWN_MINUTES: Final = 15
 DUE, QUEUED, TAKEN, LAUNCHED, WORKING, ENDED = range(6)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What things take. ``scaling_inputs.yaml`` says of each whether it was measured.
-
-    Attributes:
-        tick_daemon: Processor of the daemon for one schedule's tick, s.
-        tick_server: Processor of the code server for it, s.
-        look: Processor of the daemon for one look at an empty queue, s.
-        look_per_queued: More of it for every run that waits, s.
-        look_per_active: More of it for every run under way, s.
-        start_daemon: Processor of the daemon for one start, s.
-        start_wait: What a start waits for AWS and the database, s.
-        task_start: Shortest and longest time from RunTask to the first line of Python, s.
-        imports: Processor of a run for its imports, s; part of no product's work.
-        load_per_product: More of it for every product of the code location, s.
-        work: Median of one product's work, of a usual and of a large one, s.
-        work_sigma: Spread of both, sigma of the lognormal distribution.
-        large_share: Share of large products.
-        mlflow_requests: Requests to MLflow for one product.
-        mlflow_seconds: Processor of the MLflow server for one, s.
-        mlflow_delay: From high load to one more server that answers, s.
-    """
-
-    tick_daemon: float
-    tick_server: float
-    look: float
-    look_per_queued: float
-    look_per_active: float
-    start_daemon: float
-    start_wait: float
-    task_start: tuple[float, float]
-    imports: float
-    load_per_product: float
-    work: tuple[float, float]
-    work_sigma: float
-    large_share: float
-    mlflow_requests: int
-    mlflow_seconds: float
-    mlflow_delay: float
 
 
 @dataclass(frozen=True)
@@ -87,6 +51,8 @@ class Setting:
         start_threads: Threads that start runs; 1 also means none.
         tick_threads: Threads that evaluate schedules; 1 also means none.
         mlflow_servers: The fewest and the most, one worker each.
+        database_cores: What the database may grow to.
+        max_runtime: A run that works longer is stopped, s; ``run_monitoring`` in dagster.yaml.
         start_rate: RunTask calls per second.
         start_burst: RunTask calls at once.
         vcpu_quota: Fargate processors of one account.
@@ -104,6 +70,8 @@ class Setting:
     start_threads: int = 4
     tick_threads: int = 1
     mlflow_servers: tuple[int, int] = (1, 1)
+    database_cores: int = 8
+    max_runtime: float = 14_400.0
     start_rate: float = 20.0
     start_burst: float = 20.0
     vcpu_quota: float = math.inf
@@ -134,9 +102,11 @@ class Round:
         moments: shape (runs, 6), s: due, queued, taken from the queue, launched, working, ended;
             NaN where a run did not come so far.
         refused: Runs that Fargate did not start because the quota was used up.
+        stopped: Runs that worked longer than allowed.
         timeline: shape (points, 4), s, runs: time, waiting in the queue, under way, working.
         daemon_busy: Share of the round that the daemon's processor worked.
         code_server_busy: Share of the round that one code server worked on ticks.
+        database_busy: Share of the round that the database's cores worked.
         mlflow_waited: Mean wait of a request, s.
         mlflow_servers: The most that there were.
         peak_active: The most runs that were under way, their tasks' start included.
@@ -145,9 +115,11 @@ class Round:
 
     moments: NDArray[np.float64]
     refused: int
+    stopped: int
     timeline: NDArray[np.float64]
     daemon_busy: float
     code_server_busy: float
+    database_busy: float
     mlflow_waited: float
     mlflow_servers: int
     peak_active: int
@@ -211,9 +183,10 @@ class _Deployment:
         self.starting = Station(self.engine, max(1, setting.start_threads))
         self.batch_done = Station(self.engine, 0)
         self.mlflow = Station(self.engine, setting.mlflow_servers[0])
+        self.database = Station(self.engine, setting.database_cores)
         self.bucket = TokenBucket(setting.start_rate, setting.start_burst)
         self.queue: deque[int] = deque()
-        self.active = self.working = self.over = self.refused = 0
+        self.active = self.working = self.over = self.refused = self.stopped = 0
         self.in_batch = self.peak_active = self.peak_working = 0
         self.peak_servers = setting.mlflow_servers[0]
         self.timeline: list[tuple[float, int, int, int]] = []
@@ -227,9 +200,11 @@ class _Deployment:
         return Round(
             moments=self.moments,
             refused=self.refused,
+            stopped=self.stopped,
             timeline=np.array(self.timeline, dtype=np.float64).reshape(-1, 4),
             daemon_busy=self.daemon.busy_area() / passed,
             code_server_busy=max(each.busy_area() for each in self.servers) / passed,
+            database_busy=self.database.busy_area() / passed / self.setting.database_cores,
             mlflow_waited=self.mlflow.waiting_area() / max(1, self.mlflow.arrived * VISIT),
             mlflow_servers=self.peak_servers,
             peak_active=self.peak_active,
@@ -259,6 +234,7 @@ class _Deployment:
         yield server
         yield self.inputs.tick_server
         server.leave()
+        yield self.inputs.tick_wait
         self.ticking.leave()
         self.moments[run, QUEUED] = self.engine.now
         self.queue.append(run)
@@ -312,21 +288,32 @@ class _Deployment:
             self.batch_done.resize(1)
 
     def task(self, run: int) -> Process:
-        """The machine starts, Python imports and loads, each product is worked on."""
+        """The machine starts, Python imports and loads, each product is worked on.
+
+        What is asked of MLflow and the database is part of the measured work where neither is
+        busy, and comes on top of it here; that errs by a few per cent, to the safe side.
+        """
         inputs = self.inputs
         loading = inputs.imports + inputs.load_per_product * self.setting.loaded_products
         yield float(self.starts[run]) + loading
         self.moments[run, WORKING] = self.engine.now
         self.working += 1
         self.peak_working = max(self.peak_working, self.working)
-        visits = math.ceil(inputs.mlflow_requests / VISIT)
+        visits = max(1, math.ceil(inputs.mlflow_requests / VISIT))
         for seconds in self.members[run]:
             for _ in range(visits):
                 yield float(seconds) / visits
                 yield self.mlflow
                 yield inputs.mlflow_seconds * inputs.mlflow_requests / visits
                 self.mlflow.leave()
-        self.moments[run, ENDED] = self.engine.now
+                yield self.database
+                yield inputs.database_seconds / visits
+                self.database.leave()
+            if self.engine.now - self.moments[run, WORKING] > self.setting.max_runtime:
+                self.stopped += 1
+                break
+        else:
+            self.moments[run, ENDED] = self.engine.now
         self.working -= 1
         self.active -= 1
         self.over += 1
@@ -365,11 +352,6 @@ class _Deployment:
             self.peak_servers = max(self.peak_servers, servers)
 
 
-TARGET: Final = 0.6  # of a server's processor
-UP_MINUTES: Final = 3
-DOWN_MINUTES: Final = 15
-
-
 def _work(inputs: Inputs, products: int, rng: np.random.Generator) -> NDArray[np.float64]:
     large = rng.random(products) < inputs.large_share
     median = np.where(large, inputs.work[1], inputs.work[0])
@@ -377,12 +359,14 @@ def _work(inputs: Inputs, products: int, rng: np.random.Generator) -> NDArray[np
     return np.asarray(median * spread, dtype=np.float64)
 
 
-def largest_kept_up(inputs: Inputs, setting: Setting, *, most: int = 100_000, seed: int = 1) -> int:
-    """The most products whose round ends before the next one begins, to some two per cent.
+def largest_kept_up(
+    inputs: Inputs, setting_for: Callable[[int], Setting], *, most: int = 50_000, seed: int = 1
+) -> int:
+    """The most products whose round ends before the next one begins, to some four per cent.
 
     Args:
         inputs: What things take.
-        setting: What was chosen; its number of products does not matter.
+        setting_for: What is chosen for so many products.
         most: Not looked for beyond.
         seed: Of the random numbers.
 
@@ -391,15 +375,14 @@ def largest_kept_up(inputs: Inputs, setting: Setting, *, most: int = 100_000, se
     """
 
     def fits(products: int) -> bool:
-        chosen = replace(setting, products=products)
-        return simulate(inputs, chosen, seed=seed, until=PERIOD + 1).keeps_up
+        return simulate(inputs, setting_for(products), seed=seed, until=PERIOD + 1).keeps_up
 
     low, high = 0, 1
     while high < most and fits(high):
         low, high = high, min(most, high * 4)
     if high == most and fits(most):
         return most
-    while high - low > max(1, low // 50):
+    while high - low > max(1, low // 25):
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low

@@ -21,6 +21,7 @@ BENCH = Path(__file__).resolve().parents[3] / "scripts/bench"
 sys.path.insert(0, str(BENCH))
 
 from scaling_engine import Engine, Process, Station, TokenBucket  # noqa: E402
+from scaling_inputs import Inputs  # noqa: E402
 from scaling_model import (  # noqa: E402
     DUE,
     ENDED,
@@ -29,7 +30,6 @@ from scaling_model import (  # noqa: E402
     SAMPLE,
     TAKEN,
     WORKING,
-    Inputs,
     Setting,
     largest_kept_up,
     simulate,
@@ -37,6 +37,7 @@ from scaling_model import (  # noqa: E402
 
 INPUTS = Inputs(
     tick_daemon=0.02,
+    tick_wait=0.5,
     tick_server=0.1,
     look=0.02,
     look_per_queued=0.0001,
@@ -52,6 +53,7 @@ INPUTS = Inputs(
     mlflow_requests=80,
     mlflow_seconds=0.01,
     mlflow_delay=120.0,
+    database_seconds=1.0,
 )
 
 setting = st.builds(
@@ -180,7 +182,7 @@ def test_no_window_sees_more_tokens_than_burst_and_refill(
 def test_every_run_ends_once_or_is_refused(chosen: Setting) -> None:
     found = simulate(INPUTS, chosen)
 
-    assert found.ended + found.refused == chosen.runs == len(found.moments)
+    assert found.ended + found.refused + found.stopped == chosen.runs == len(found.moments)
     order = [DUE, QUEUED, TAKEN, LAUNCHED, WORKING, ENDED]
     done = found.moments[np.isfinite(found.moments[:, ENDED])][:, order]
     assert np.all(np.diff(done, axis=1) >= 0)
@@ -244,8 +246,24 @@ def test_one_run_for_all_takes_the_sum_of_its_products() -> None:
     found = simulate(replace(INPUTS, work_sigma=0, large_share=0), Setting(50, products_per_run=0))
 
     assert len(found.moments) == 1
-    mlflow = INPUTS.mlflow_requests * INPUTS.mlflow_seconds
-    assert found.between(WORKING, ENDED) == pytest.approx(50 * (INPUTS.work[0] + mlflow))
+    asked = INPUTS.mlflow_requests * INPUTS.mlflow_seconds + INPUTS.database_seconds
+    assert found.between(WORKING, ENDED) == pytest.approx(50 * (INPUTS.work[0] + asked))
+
+
+def test_one_run_for_too_many_is_stopped() -> None:
+    found = simulate(INPUTS, Setting(2_000, products_per_run=0))
+
+    assert (found.ended, found.stopped) == (0, 1)
+    assert not found.keeps_up
+
+
+def test_a_small_database_holds_everything_up() -> None:
+    busy = replace(INPUTS, database_seconds=10.0)
+    chosen = Setting(200, max_concurrent_runs=100, start_threads=16)
+    large, small = (simulate(busy, replace(chosen, database_cores=cores)) for cores in (64, 1))
+
+    assert small.seconds > large.seconds
+    assert small.seconds >= 200 * busy.database_seconds
 
 
 def test_a_quota_refuses_what_does_not_fit() -> None:
@@ -277,10 +295,10 @@ def test_an_interrupted_round_does_not_keep_up() -> None:
 
 def test_the_limit_is_where_rounds_stop_to_keep_up() -> None:
     chosen = Setting(products=1, max_concurrent_runs=2)
-    limit = largest_kept_up(INPUTS, chosen)
+    limit = largest_kept_up(INPUTS, lambda products: replace(chosen, products=products))
 
     assert simulate(INPUTS, replace(chosen, products=limit)).keeps_up
-    assert not simulate(INPUTS, replace(chosen, products=int(limit * 1.05))).keeps_up
+    assert not simulate(INPUTS, replace(chosen, products=int(limit * 1.06))).keeps_up
     # Two places, some 80 s each: the closed form without waits for the next look.
-    mean = 50 + 6 + INPUTS.load_per_product * limit + 0.9 * 12.6 + 0.1 * 58.6
+    mean = 50 + 6 + INPUTS.load_per_product * limit + 0.9 * 12.6 + 0.1 * 58.6 + 0.8 + 1
     assert limit == pytest.approx(2 * 21_600 / mean, rel=0.1)
