@@ -163,7 +163,7 @@ deploy: setup ## Roll a release out over there, test it, watch it, take it back 
 
 .PHONY: smoke-test
 smoke-test: setup ## Does the platform work? Here or over there; only prod is not made to run a pipeline
-	@$(if $(REMOTE),$(CI)/run_job.py $(THERE) -- python,$(BIN)/python) docker/platform/smoke_test.py \
+	@$(if $(REMOTE),$(CI)/run_job.py $(THERE) --seconds=600 -- python,$(BIN)/python) docker/platform/smoke_test.py \
 	  $(if $(REMOTE),--dagster=http://dagster-webserver.$(INSIDE):3000 --mlflow=http://mlflow.$(INSIDE):5000) \
 	  $(if $(filter prod,$(REMOTE)),,--launch=ml_training_pipeline)
 

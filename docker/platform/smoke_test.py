@@ -147,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dagster", default="http://localhost:3000", help="web server's address")
     made.add_argument("--mlflow", default="http://localhost:5000", help="MLflow's address")
     made.add_argument("--launch", metavar="JOB", help="start this job and wait for its end")
-    made.add_argument("--seconds", type=float, default=1200.0, help="for the job's end")
+    made.add_argument("--seconds", type=float, default=420.0, help="for the job's end")
     made.add_argument("--settle-seconds", type=float, default=120.0, help="for what just started")
     made.add_argument("--poll-seconds", type=float, default=5.0)
     return made

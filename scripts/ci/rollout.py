@@ -33,6 +33,9 @@ ALARMS_AT_ONCE: Final = 100  # names that DescribeAlarms takes
 class Timing:
     """How long a rollout waits.
 
+    Everything together, the smoke test's ten minutes and the way back included, ends within the
+    hour that credentials last.
+
     Attributes:
         poll_seconds: Between two looks.
         job_seconds: For the databases job.
@@ -41,8 +44,8 @@ class Timing:
     """
 
     poll_seconds: float = 15.0
-    job_seconds: float = 600.0
-    stable_seconds: float = 1200.0
+    job_seconds: float = 300.0
+    stable_seconds: float = 900.0
     watch_seconds: float = 600.0
 
 

@@ -83,7 +83,9 @@ def test_difference_within_the_interval_is_no_difference() -> None:
 def test_difference_beyond_the_interval_is_judged(
     metric: str, champion: float, verdict: str
 ) -> None:
-    text = compared(document(), document(**{metric: champion}))
+    other = document()
+    other["metrics"][metric] = champion
+    text = compared(document(), other)
     assert row(text, metric).endswith(f"| {verdict} |")
 
 

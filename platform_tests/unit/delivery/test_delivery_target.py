@@ -13,6 +13,7 @@ from aws_api import AwsApi
 from delivery_target import DeliveryTarget, target_of
 from one_shot import exit_code
 from revisions import reimaged
+from rollout import Timing
 
 from interlock.errors import ConfigurationError, ProcessFailed
 
@@ -130,3 +131,10 @@ def test_findings_of_the_registry_are_counted(
             ecr, repository, digest, seconds=5, poll_seconds=0.01
         )
     assert sum(counts.values()) > 0
+
+
+def test_a_deployment_and_its_way_back_end_within_the_hour_of_its_credentials() -> None:
+    timing = Timing()
+    smoke_seconds = 600  # `make smoke-test`
+    forth = timing.job_seconds + timing.stable_seconds + smoke_seconds + timing.watch_seconds
+    assert forth + timing.stable_seconds <= 3600 - 300

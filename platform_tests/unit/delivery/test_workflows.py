@@ -188,14 +188,13 @@ def test_production_waits_for_a_person_and_asks_again() -> None:
     main = workflow(FOLDER / "main.yml")["jobs"]
     assert main["production"]["with"] == {
         "environment": "prod",
-        "github-environment": "production",
         "check-models-first": True,
     }
     order = ["checks", "images", "staging", "production-images", "production"]
     for before, after in itertools.pairwise(order):
         assert main[after]["needs"] == [before]
     deploy = workflow(FOLDER / "deploy.yml")["jobs"]["deploy"]
-    assert deploy["environment"] == "${{ inputs.github-environment }}"
+    assert deploy["environment"] == "${{ inputs.environment }}"
 
 
 def test_jenkins_calls_the_same_targets() -> None:
