@@ -17,7 +17,7 @@ module "stack" {
 
   environment    = local.environment
   site           = local.site
-  passwords      = module.passwords.values
+  passwords      = local.passwords
   secret_version = var.secret_version
 
   retention_days      = 1 # the least that S3 offers: a day later everything can be removed

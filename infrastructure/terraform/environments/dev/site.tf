@@ -14,11 +14,14 @@ provider "aws" {
   }
 }
 
-# Drawn anew at every plan, used when secret_version is raised.
-module "passwords" {
-  source = "../../modules/passwords"
+# Drawn anew at every plan, stored when secret_version is raised, and in no plan and no state. Here and not in
+# a module, because the mock providers of Terraform 1.11 refuse ephemeral resources: modules take passwords as
+# ephemeral variables, and their tests make some up.
+ephemeral "aws_secretsmanager_random_password" "this" {
+  for_each = toset(["dagster", "mlflow", "run_signing_key"])
 
-  names = ["dagster", "mlflow", "run_signing_key"]
+  password_length     = 40
+  exclude_punctuation = true # they stand in addresses of databases and in variables
 }
 
 locals {
@@ -29,6 +32,7 @@ locals {
     cost_centre              = var.cost_centre
     administrator_role_arn   = var.administrator_role_arn
     approver_principal_arn   = var.approver_principal_arn
+    zones                    = var.zones
     cidr                     = var.cidr
     https_egress_cidrs       = var.https_egress_cidrs
     allowed_cidrs            = var.allowed_cidrs
@@ -42,4 +46,6 @@ locals {
     state                    = var.state
     replication              = var.replication
   }
+
+  passwords = { for name, drawn in ephemeral.aws_secretsmanager_random_password.this : name => drawn.random_password }
 }

@@ -61,6 +61,16 @@ variable "approver_principal_arn" {
   }
 }
 
+variable "zones" {
+  description = "Three availability zones of the region."
+  type        = list(string)
+
+  validation {
+    condition     = length(distinct(var.zones)) == 3
+    error_message = "zones names three different availability zones."
+  }
+}
+
 variable "cidr" {
   description = "Addresses of the VPC, /16 to /20, that no other network of yours has."
   type        = string

@@ -17,7 +17,7 @@ module "stack" {
 
   environment    = local.environment
   site           = local.site
-  passwords      = module.passwords.values
+  passwords      = local.passwords
   secret_version = var.secret_version
 
   # Seven years. Have your own counsel confirm it before the first apply: it can be lengthened, never

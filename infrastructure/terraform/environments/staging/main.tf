@@ -17,7 +17,7 @@ module "stack" {
 
   environment    = local.environment
   site           = local.site
-  passwords      = module.passwords.values
+  passwords      = local.passwords
   secret_version = var.secret_version
 
   retention_days     = 90 # a quarter: the record of a release outlives the review of that release

@@ -20,12 +20,14 @@ output "master_secret_arn" {
 
 output "dagster_secret_arn" {
   description = "Secret of the user dagster, {username, password}."
-  value       = aws_secretsmanager_secret_version.user["dagster"].arn
+  value       = aws_secretsmanager_secret.user["dagster"].arn
+  depends_on  = [aws_secretsmanager_secret_version.user] # who is handed the secret can read it
 }
 
 output "mlflow_secret_arn" {
   description = "Secret of the user mlflow, {username, password}."
-  value       = aws_secretsmanager_secret_version.user["mlflow"].arn
+  value       = aws_secretsmanager_secret.user["mlflow"].arn
+  depends_on  = [aws_secretsmanager_secret_version.user] # who is handed the secret can read it
 }
 
 output "security_group_id" {

@@ -184,6 +184,7 @@ resource "aws_vpc_endpoint" "interface" {
 # Who spoke to whom.
 
 resource "aws_cloudwatch_log_group" "flow" {
+  #checkov:skip=CKV_AWS_338:A year in prod; dev and staging say less
   name              = "/interlock/${var.environment}/flow-logs"
   retention_in_days = var.flow_log_retention_days
   kms_key_id        = var.kms_key_arn

@@ -3,15 +3,6 @@
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
-data "aws_availability_zones" "available" {
-  state = "available"
-
-  filter {
-    name   = "opt-in-status"
-    values = ["opt-in-not-required"]
-  }
-}
-
 locals {
   name       = "interlock-${var.environment}"
   repository = "${path.module}/../../../.."
@@ -57,7 +48,7 @@ module "network" {
   environment             = var.environment
   tags                    = local.tags
   cidr                    = var.site.cidr
-  zones                   = slice(sort(data.aws_availability_zones.available.names), 0, 3)
+  zones                   = var.site.zones
   nat_gateways            = var.nat_gateways
   flow_log_retention_days = var.log_retention_days
   kms_key_arn             = module.storage.storage_key_arn

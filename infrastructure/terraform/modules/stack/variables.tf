@@ -17,6 +17,7 @@ variable "site" {
     cost_centre              = string
     administrator_role_arn   = string
     approver_principal_arn   = string
+    zones                    = list(string)
     cidr                     = string
     https_egress_cidrs       = set(string)
     allowed_cidrs            = set(string)
@@ -163,7 +164,7 @@ variable "deletion_protection" {
 }
 
 variable "passwords" {
-  description = "What modules/passwords draws; stored when secret_version is raised, otherwise ignored."
+  description = "Drawn in the environments' root (site.tf); stored when secret_version is raised, otherwise ignored."
   type        = object({ dagster = string, mlflow = string, run_signing_key = string })
   ephemeral   = true
   sensitive   = true

@@ -20,14 +20,16 @@ locals {
 
   # Names are unique in all of AWS, hence the account.
   buckets     = { for kind in ["data", "artifacts", "audit"] : kind => "${var.name}-${kind}-${local.account_id}" }
+  policy_of   = { data = "bucket-private", artifacts = "bucket-private", audit = "bucket-audit", logs = "bucket-logs" }
   all_buckets = merge(local.buckets, { logs = "${var.name}-access-logs-${local.account_id}" })
 
   # As interlock/adapters/environment_mark.py writes it. The time is that of the first apply.
+  now  = formatdate("YYYY-MM-DD'T'hh:mm:ss'+00:00'", plantimestamp())
   mark = <<-JSON
     {
       "schema": "interlock.environment/v1",
       "environment": "${var.environment}",
-      "created": "${formatdate("YYYY-MM-DD'T'hh:mm:ss", plantimestamp())}+00:00"
+      "created": "${local.now}"
     }
   JSON
 }
@@ -92,7 +94,7 @@ resource "aws_s3_bucket_policy" "this" {
   for_each = aws_s3_bucket.this
 
   bucket = each.value.id
-  policy = templatefile("${local.policies}/bucket-${lookup({ audit = "audit", logs = "logs" }, each.key, "private")}.json.tftpl", {
+  policy = templatefile("${local.policies}/${local.policy_of[each.key]}.json.tftpl", {
     account_id             = local.account_id
     administrator_role_arn = var.administrator_role_arn
     bucket_arn             = each.value.arn
