@@ -30,7 +30,7 @@ from scaling_report import (
     recommended_table,
     scales_table,
 )
-from scaling_settings import HOUR, MOST, SCALES, hours, ladder, recommended
+from scaling_settings import HOUR, MOST, SCALES, ladder, recommended
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs/autoscaling.md"
@@ -40,14 +40,14 @@ PICTURES: Final = ROOT / "docs/pictures"
 def pictures(given: Given) -> list[Path]:
     """Draw both pictures."""
     rungs = ladder()
-    shown = {"as delivered": rungs[0], "a schedule for each product": rungs[1]}
-    shown |= {"and code locations, threads, 200 places": rungs[4]}
+    shown = {"one run for all, as delivered": rungs[0], "a schedule for each": rungs[1]}
+    shown |= {"also code locations, threads, 200 places": rungs[4]}
     curves = [
         _curve(name, (simulate(given.inputs, rung.at(each)) for each in SCALES))
         for name, rung in shown.items()
     ]
     better = (simulate(given.inputs, recommended(each)) for each in SCALES)
-    curves.append(_curve("recommended", better, style=":"))
+    curves.append(_curve("recommended: also spread over five hours", better, style=":"))
     written = draw_rounds(PICTURES, curves, period_hours=PERIOD / HOUR)
     crowd, spread = (simulate(given.inputs, rungs[number].at(MOST)) for number in (4, 6))
     panels = {
@@ -58,7 +58,7 @@ def pictures(given: Given) -> list[Path]:
 
 
 def _curve(name: str, rounds: Iterator[Round], *, style: str = "-") -> Curve:
-    found = [(each, hours(one)) for each, one in zip(SCALES, rounds, strict=True)]
+    found = [(each, one.usual_delay / HOUR) for each, one in zip(SCALES, rounds, strict=True)]
     finite = [(x, y) for x, y in found if not math.isinf(y)]
     return Curve(name, [float(x) for x, _ in finite], [y for _, y in finite], style)
 

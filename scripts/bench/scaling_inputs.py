@@ -103,11 +103,6 @@ class Given:
         """One limit that is a single number."""
         return float(self.figures["limits"][name].value)
 
-    def acu_for(self, connections: float) -> int:
-        """The smallest highest ACU that allows so many connections; 0 where none does."""
-        table: Mapping[int, int] = self.figures["limits"]["connections_by_acu"].value
-        return next((acu for acu, most in sorted(table.items()) if most >= connections), 0)
-
 
 def read_given(path: Path = PATH) -> Given:
     """Read and check the file.

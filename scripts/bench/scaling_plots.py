@@ -59,12 +59,12 @@ class Curve:
 
 
 def draw_rounds(folder: Path, curves: Sequence[Curve], *, period_hours: float) -> list[Path]:
-    """How long a round takes, by the number of products.
+    """Within what time runs have ended, by the number of products.
 
     Args:
         folder: Where the pictures go.
         curves: Products against hours, one per setting.
-        period_hours: What a round may take.
+        period_hours: When the same runs are due again.
 
     Returns:
         The files.
@@ -76,15 +76,15 @@ def draw_rounds(folder: Path, curves: Sequence[Curve], *, period_hours: float) -
                 curve.x, curve.y, curve.style, color=colour, label=curve.name, marker="o", ms=3.5
             )
         axes.axhline(period_hours, color=theme.ink, lw=1, ls="--")
-        axes.text(3, period_hours * 1.12, "the next round begins", color=theme.ink)
+        axes.text(9000, period_hours * 1.12, "due again", color=theme.ink, ha="right")
         axes.set_xlabel("model products, one run each every six hours")
-        axes.set_ylabel("hours until the last run has ended")
+        axes.set_ylabel("from due to ended, 19 of 20 runs")
         axes.set_xticks([3, 30, 300, 3_000, 10_000], ["3", "30", "300", "3,000", "10,000"])
         axes.set_yticks(
             [1 / 60, 0.1, 1, 6, 24, 168], ["1 min", "6 min", "1 h", "6 h", "1 day", "1 week"]
         )
         axes.minorticks_off()
-        axes.legend(frameon=False, labelcolor=theme.ink, loc="upper left", bbox_to_anchor=(0, 0.93))
+        axes.legend(frameon=False, labelcolor=theme.ink, loc="upper left", bbox_to_anchor=(0, 1.0))
 
     return _both(folder, "scaling-rounds", draw, size=(7.2, 4.0))
 

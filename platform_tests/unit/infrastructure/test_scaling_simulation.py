@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 BENCH = Path(__file__).resolve().parents[3] / "scripts/bench"
 sys.path.insert(0, str(BENCH))
 
+from scaling import PAGE, filled  # noqa: E402
+from scaling_costs import rounded  # noqa: E402
 from scaling_engine import Engine, Process, Station, TokenBucket  # noqa: E402
-from scaling_inputs import Inputs  # noqa: E402
+from scaling_inputs import Inputs, read_given  # noqa: E402
 from scaling_model import (  # noqa: E402
     DUE,
     ENDED,
@@ -33,6 +35,14 @@ from scaling_model import (  # noqa: E402
     Setting,
     largest_kept_up,
     simulate,
+)
+from scaling_plots import Curve, draw_rounds  # noqa: E402
+from scaling_report import (  # noqa: E402
+    calibrated,
+    calibration_table,
+    costs_table,
+    inputs_table,
+    recommended_table,
 )
 
 INPUTS = Inputs(
@@ -200,7 +210,7 @@ def test_runs_under_way_obey_littles_law(chosen: Setting) -> None:
 
     stays = found.moments[:, ENDED] - found.moments[:, TAKEN]
     seen = found.timeline[:, 2].sum() * SAMPLE
-    # The timeline looks once a minute, so each run is over- or underrated by less than that.
+    # The timeline looks from time to time, so each run is over- or underrated by less than that.
     assert abs(seen - stays.sum()) <= SAMPLE * len(stays)
 
 
@@ -302,3 +312,48 @@ def test_the_limit_is_where_rounds_stop_to_keep_up() -> None:
     # Two places, some 80 s each: the closed form without waits for the next look.
     mean = 50 + 6 + INPUTS.load_per_product * limit + 0.9 * 12.6 + 0.1 * 58.6 + 0.8 + 1
     assert limit == pytest.approx(2 * 21_600 / mean, rel=0.1)
+
+
+def test_the_page_tells_what_the_inputs_say() -> None:
+    given, page = read_given(), PAGE.read_text()
+    parts = {
+        "inputs": inputs_table(given),
+        "calibration": calibration_table(given),
+        "recommended": recommended_table(given),
+        "costs": costs_table(given),
+    }
+
+    assert filled(page, parts) == page, "run `make bench-scaling`"
+
+
+def test_a_page_without_a_place_for_a_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="begin: costs"):
+        filled("# A page\n", {"costs": "| a |"})
+
+
+def test_a_figure_of_unknown_origin_is_refused(tmp_path: Path) -> None:
+    changed = tmp_path / "inputs.yaml"
+    changed.write_text((BENCH / "scaling_inputs.yaml").read_text().replace("assumed", "guessed"))
+
+    with pytest.raises(ValueError, match="guessed"):
+        read_given(changed)
+
+
+def test_every_simulated_start_rate_is_near_the_measured_one() -> None:
+    for case, simulated in calibrated(read_given()):
+        assert 0.7 <= simulated / case["seconds"] <= 1.3
+
+
+def test_pictures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    curves = [Curve("one", [3.0, 300.0], [0.1, 2.0])]
+    once, twice = (
+        draw_rounds(tmp_path / name, curves, period_hours=6.0) for name in ("once", "twice")
+    )
+
+    assert [each.read_bytes() for each in once] == [each.read_bytes() for each in twice]
+    assert b"<text" not in once[0].read_bytes()
+
+
+@pytest.mark.parametrize(("dollars", "text"), [(0.4, "< 1"), (9.4, "9"), (1234.0, "1,200")])
+def test_costs_have_two_digits(dollars: float, text: str) -> None:
+    assert rounded(dollars) == text
