@@ -91,7 +91,7 @@ RELEASE ?= $(shell git rev-parse HEAD)
 REMOTE := $(if $(filter command,$(firstword $(origin ENVIRONMENT))),$(ENVIRONMENT))
 INSIDE := $(REMOTE).interlock.internal
 NAMED = $(or $(REMOTE),$(error say where: make $@ ENVIRONMENT=dev, staging or prod))
-THERE = --environment="$(NAMED)" --target="$${DELIVERY_TARGET:?set it to the value of terraform output -json delivery_target}"
+THERE = --environment="$(NAMED)" --target="$${DELIVERY_TARGET:?set it to delivery of Terraforms output stack}"
 METRICS := metrics.json
 CHAMPION := champion/metrics.json
 COMMENT := metrics.md

@@ -76,11 +76,10 @@ class Environment:
 
     def target(self, **changes: Any) -> str:
         document = {
-            "name": self.name,
+            "cluster": self.name,
             "subnets": [self.subnet],
-            "jobs_security_groups": [self.group],
+            "security_group": self.group,
             "alarms": [self.alarm],
-            "batch_job_definition": f"{self.name}-run",
         }
         return json.dumps(document | changes)
 
@@ -127,7 +126,7 @@ class Environment:
             )
             self.count(service, 1)
         self.clients["batch"].register_job_definition(
-            jobDefinitionName=f"{self.name}-run",
+            jobDefinitionName=f"{self.name}-run-spot",
             type="container",
             platformCapabilities=["FARGATE"],
             tags={"owner": "platform"},
@@ -222,7 +221,7 @@ class Environment:
 
     def job(self) -> dict[str, Any]:
         answer = self.clients["batch"].describe_job_definitions(
-            jobDefinitionName=f"{self.name}-run", status="ACTIVE"
+            jobDefinitionName=f"{self.name}-run-spot", status="ACTIVE"
         )
         found: dict[str, Any] = max(answer["jobDefinitions"], key=lambda each: each["revision"])
         return found
@@ -268,7 +267,12 @@ def environment(
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/24")["Subnet"]["SubnetId"]
         group = ec2.create_security_group(GroupName="jobs", Description="jobs", VpcId=vpc)
         made = Environment(
-            own_aws, clients, tmp_path, own_aws.new_name("env"), subnet, group["GroupId"]
+            own_aws,
+            clients,
+            tmp_path,
+            own_aws.new_name("env") + "-staging",
+            subnet,
+            group["GroupId"],
         )
         made.make()
         yield made

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made = argparse.ArgumentParser(prog="check_models.py", description="deploy-check for each.")
     made.add_argument("--models", required=True, type=references)
     made.add_argument("--environment", default="", help="ask over there")
-    made.add_argument("--target", default="", help="Terraform's delivery_target, JSON")
+    made.add_argument("--target", default="", help="delivery of Terraform's output, JSON")
     options = made.parse_args(arguments)
     here = Path(sys.executable)
     before: list[str | Path]

@@ -1,8 +1,9 @@
 """Where a deployment goes: the names that Terraform gave, and what only an operator can know.
 
-Names follow from the environment (infrastructure/terraform/modules/platform). Network and alarms
-do not; they come as one JSON document, the value of Terraform's output ``delivery_target``, which
-a job receives in the variable DELIVERY_TARGET. Nothing in it is a secret.
+Names follow from that of the cluster (infrastructure/terraform/modules/platform). Network and
+alarms do not; they come as one JSON document, ``delivery`` of Terraform's output ``stack``, which
+a job receives in the variable DELIVERY_TARGET. Nothing in it is a secret. What else Terraform says
+there is not read.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ SERVICES: Final = (
 RUN: Final = "run"
 JOBS: Final = "jobs"
 DATABASES: Final = "databases"
-_KEYS: Final = {"subnets", "jobs_security_groups", "alarms", "batch_job_definition", "name"}
-_REQUIRED: Final = {"subnets", "jobs_security_groups", "alarms"}
-_ID: Final = re.compile(r"^(subnet|sg)-[0-9a-f]{8,}$")
-_NAME: Final = re.compile(r"^[a-z][a-z0-9-]{2,30}$")
-_REMEDY: Final = "set DELIVERY_TARGET to the value of `terraform output -json delivery_target`"
+BURSTS: Final = ("run", "run-spot")  # job definitions of AWS Batch
+_REQUIRED: Final = {"cluster", "subnets", "security_group", "alarms"}
+_ID: Final = re.compile(r"(subnet|sg)-[0-9a-f]{8,}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{2,30}")
+_REMEDY: Final = "set DELIVERY_TARGET to what `terraform output -json stack | jq -c .delivery` says"
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,15 @@ class DeliveryTarget:
         environment: dev, staging or prod.
         name: Prefix of all names, and the name of the ECS cluster.
         subnets: Ids; where one-shot tasks run.
-        jobs_security_groups: Ids; those of one-shot tasks.
+        security_group: Id; that of one-shot tasks.
         alarms: CloudWatch alarms that stop a deployment.
-        batch_job_definition: For bursts; None where there is no queue.
     """
 
     environment: str
     name: str
     subnets: tuple[str, ...]
-    jobs_security_groups: tuple[str, ...]
+    security_group: str
     alarms: tuple[str, ...]
-    batch_job_definition: str | None
 
     @property
     def cluster(self) -> str:
@@ -69,6 +68,11 @@ class DeliveryTarget:
     def newest_counts(self) -> tuple[str, ...]:
         """Families of which whoever starts a task takes the newest revision."""
         return tuple(self.family(each) for each in (DATABASES, JOBS, RUN))
+
+    @property
+    def job_definitions(self) -> tuple[str, ...]:
+        """Batch's, of which the newest revision counts; an environment need not have them."""
+        return tuple(self.family(each) for each in BURSTS)
 
     def repository(self, image: str) -> str:
         """Name of an image's repository in the registry."""
@@ -91,30 +95,29 @@ def target_of(environment: str, document: str) -> DeliveryTarget:
             remedy="name one of them",
         )
     found = _parsed(document)
-    unknown, missing = sorted(found.keys() - _KEYS), sorted(_REQUIRED - found.keys())
-    if unknown or missing:
-        raise ConfigurationError(
-            f"the delivery target has unknown keys {unknown} and lacks {missing}", remedy=_REMEDY
-        )
+    if missing := sorted(_REQUIRED - found.keys()):
+        raise ConfigurationError(f"the delivery target lacks {missing}", remedy=_REMEDY)
     alarms = _texts(found, "alarms")
     if environment == "prod" and not alarms:
         raise ConfigurationError(
             "the delivery target of prod names no alarm, so nothing would stop a bad deployment",
             remedy="name the alarms of the platform's services",
         )
-    name = found.get("name", f"interlock-{environment}")
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise ConfigurationError(f"the delivery target's name is {name!r}", remedy=_REMEDY)
-    definition = found.get("batch_job_definition")
-    if definition is not None and not isinstance(definition, str):
-        raise ConfigurationError(f"batch_job_definition is {definition!r}", remedy=_REMEDY)
+    name, group = found["cluster"], found["security_group"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(f"the delivery target's cluster is {name!r}", remedy=_REMEDY)
+    if not isinstance(group, str) or not _ID.fullmatch(group):
+        raise ConfigurationError(f"the delivery target's group is {group!r}", remedy=_REMEDY)
+    if not name.endswith(f"-{environment}"):
+        raise ConfigurationError(
+            f"the delivery target is that of {name}, not one of {environment}", remedy=_REMEDY
+        )
     return DeliveryTarget(
         environment=environment,
         name=name,
         subnets=_ids(found, "subnets"),
-        jobs_security_groups=_ids(found, "jobs_security_groups"),
+        security_group=group,
         alarms=alarms,
-        batch_job_definition=definition or None,
     )
 
 
@@ -141,6 +144,6 @@ def _texts(found: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 def _ids(found: Mapping[str, Any], key: str) -> tuple[str, ...]:
     values = _texts(found, key)
-    if not values or not all(_ID.match(each) for each in values):
+    if not values or not all(_ID.fullmatch(each) for each in values):
         raise ConfigurationError(f"{key} is {list(values)}, expected ids of AWS", remedy=_REMEDY)
     return values

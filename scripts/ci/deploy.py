@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="deploy.py", description="Deploy a release.")
     made.add_argument("--environment", required=True, choices=ENVIRONMENTS)
     made.add_argument("--release", required=True, help="commit that the images were built from")
-    made.add_argument("--target", required=True, help="Terraform's delivery_target, JSON")
+    made.add_argument("--target", required=True, help="delivery of Terraform's output, JSON")
     made.add_argument("--record", type=Path, default=Path("deployment.json"))
     made.add_argument("--poll-seconds", type=float, default=Timing.poll_seconds)
     made.add_argument("--job-seconds", type=float, default=Timing.job_seconds)

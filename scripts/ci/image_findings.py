@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="image_findings.py", description="Read the scan.")
     made.add_argument("--environment", required=True, choices=ENVIRONMENTS)
     made.add_argument("--release", required=True, help="commit that the images were built from")
-    made.add_argument("--target", required=True, help="Terraform's delivery_target, JSON")
+    made.add_argument("--target", required=True, help="delivery of Terraform's output, JSON")
     made.add_argument("--seconds", type=float, default=600.0, help="how long a scan may take")
     made.add_argument("--poll-seconds", type=float, default=10.0)
     return made

@@ -66,7 +66,7 @@ class OneShotTasks:
             networkConfiguration={
                 "awsvpcConfiguration": {
                     "subnets": list(self._target.subnets),
-                    "securityGroups": list(self._target.jobs_security_groups),
+                    "securityGroups": [self._target.security_group],
                     "assignPublicIp": "DISABLED",
                 }
             },

@@ -8,7 +8,7 @@ from AWS alone: on another machine, and without a file of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -168,11 +168,12 @@ class JobRevisions:
         self._release = release
         self._digests = digests
 
-    def former(self, name: str) -> Revision:
-        """What was there before any deployment that has not ended well."""
+    def former(self, name: str) -> Revision | None:
+        """What was there before any deployment that has not ended well; None without any."""
         listed = self._all(name)
         by_arn = {each.arn: each for each in listed}
-        return _proven(listed[-1], by_arn.__getitem__)
+        # Terraform deregisters the revision that it replaces; then there is no way further back.
+        return _proven(listed[-1], by_arn.get) if listed else None
 
     def next(self, former: Revision) -> Revision:
         """The revision of this release; registered unless it is there."""
@@ -203,11 +204,6 @@ class JobRevisions:
             jobDefinitionName=name, status="ACTIVE"
         )
         found = [each for page in pages for each in page["jobDefinitions"]]
-        if not found:
-            raise ConfigurationError(
-                f"there is no job definition {name} in Batch",
-                remedy="apply Terraform first, or leave batch_job_definition out",
-            )
         if not all("containerProperties" in each for each in found):
             raise ConfigurationError(
                 f"the job definition {name} is none of a single container",
@@ -227,12 +223,15 @@ class JobRevisions:
         return self._all(str(body["jobDefinitionName"]))[-1]
 
 
-def _proven(revision: Revision, find: Any) -> Revision:
+def _proven(revision: Revision, find: Callable[[str], Revision | None]) -> Revision:
     """Walks back over the revisions of deployments that have not ended well."""
     seen = {revision.arn}
     while (replaced := revision.unproven_successor_of) is not None and replaced not in seen:
         seen.add(replaced)
-        revision = find(replaced)
+        found = find(replaced)
+        if found is None:
+            break
+        revision = found
     return revision
 
 

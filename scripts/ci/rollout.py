@@ -56,19 +56,19 @@ class Formers:
     Attributes:
         services: Service to its revision.
         families: Family of which the newest revision counts, to its revision.
-        job: Batch's definition; None where there is none.
+        jobs: Batch's job definition to its revision.
     """
 
     services: Mapping[str, Revision]
     families: Mapping[str, Revision]
-    job: Revision | None
+    jobs: Mapping[str, Revision]
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "services": {name: each.arn for name, each in self.services.items()},
             "families": {name: each.arn for name, each in self.families.items()},
-            "job": None if self.job is None else self.job.arn,
+            "jobs": {name: each.arn for name, each in self.jobs.items()},
         }
 
 
@@ -88,6 +88,7 @@ class Rollout:
         record: Takes each step.
         ignored_alarms: That may fire all the while.
         started: Revisions of this release by service or family; filled as they are registered.
+        started_jobs: The same of Batch.
     """
 
     ecs: Any
@@ -101,6 +102,7 @@ class Rollout:
     record: DeploymentRecord
     ignored_alarms: frozenset[str] = frozenset()
     started: dict[str, Revision] = field(default_factory=dict)
+    started_jobs: dict[str, Revision] = field(default_factory=dict)
 
     def run(self) -> None:
         """Deploys.
@@ -130,9 +132,9 @@ class Rollout:
         for family in self.target.newest_counts:
             if family != databases:
                 self._switch(family, formers)
-        if formers.job is not None:
-            self.started["batch"] = self.jobs.next(formers.job)
-            self.record.step("batch", f"newest is {_short(self.started['batch'].arn)}")
+        for name, former in formers.jobs.items():
+            self.started_jobs[name] = self.jobs.next(former)
+            self.record.step("batch", f"newest is {_short(self.started_jobs[name].arn)}")
         self._update({name: self.started[name] for name in formers.services})
         self._wait_until_stable({name: self.started[name].arn for name in formers.services})
         if not self.smoke_test():
@@ -154,14 +156,14 @@ class Rollout:
     def _formers(self) -> Formers:
         described = self._described()
         families = {family: self.tasks.former(family) for family in self.target.newest_counts}
-        name = self.target.batch_job_definition
+        jobs = {name: self.jobs.former(name) for name in self.target.job_definitions}
         return Formers(
             services={
                 service: self.tasks.former(each["taskDefinition"])
                 for service, each in described.items()
             },
             families=families,
-            job=None if name is None else self.jobs.former(name),
+            jobs={name: former for name, former in jobs.items() if former is not None},
         )
 
     # --- steps
@@ -231,8 +233,10 @@ class Rollout:
         )
 
     def _prove(self) -> None:
-        for name, revision in self.started.items():
-            (self.jobs if name == "batch" else self.tasks).prove(revision)
+        for revision in self.started.values():
+            self.tasks.prove(revision)
+        for revision in self.started_jobs.values():
+            self.jobs.prove(revision)
 
     # --- the way back
 
@@ -256,8 +260,8 @@ class Rollout:
         for former in formers.families.values():
             newest = self.tasks.restore(former)
             self.record.step("restore", f"{_short(newest.arn)} says what {_short(former.arn)} does")
-        if formers.job is not None:
-            newest = self.jobs.restore(formers.job)
+        for former in formers.jobs.values():
+            newest = self.jobs.restore(former)
             self.record.step("restore", f"{_short(newest.arn)} is Batch's newest")
 
     # --- what AWS says

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(prog="run_job.py", description="Run a command over there.")
     made.add_argument("--environment", required=True, choices=ENVIRONMENTS)
-    made.add_argument("--target", required=True, help="Terraform's delivery_target, JSON")
+    made.add_argument("--target", required=True, help="delivery of Terraform's output, JSON")
     made.add_argument("--seconds", type=float, default=1800.0, help="how long it may take")
     made.add_argument("--poll-seconds", type=float, default=10.0)
     made.add_argument("command", nargs="+", help="command, after --")

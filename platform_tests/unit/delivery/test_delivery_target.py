@@ -19,8 +19,10 @@ from interlock.errors import ConfigurationError, ProcessFailed
 
 DOCUMENT: dict[str, Any] = {
     "subnets": ["subnet-0123456789abcdef0"],
-    "jobs_security_groups": ["sg-0123456789abcdef0"],
-    "alarms": ["interlock-prod-webserver-down"],
+    "security_group": "sg-0123456789abcdef0",
+    "alarms": ["interlock-staging-tasks-mlflow"],
+    "cluster": "interlock-staging",
+    "services": {"mlflow": "mlflow"},
 }
 DIGEST = "sha256:" + "1" * 64
 
@@ -30,22 +32,24 @@ def test_names_follow_from_the_environment() -> None:
     assert target.cluster == "interlock-staging"
     assert target.family("run") == "interlock-staging-run"
     assert target.repository("mlflow") == "interlock-staging/mlflow"
-    assert target.batch_job_definition is None
+    assert "interlock-staging-run-spot" in target.job_definitions
 
 
 @pytest.mark.parametrize(
     ("environment", "change"),
     [
         ("qa", {}),
-        ("prod", {"alarms": []}),
+        ("prod", {}),
+        ("prod", {"cluster": "interlock-prod", "alarms": []}),
         ("staging", {"alarms": "all"}),
         ("staging", {"alarms": [""]}),
         ("staging", {"subnets": []}),
         ("staging", {"subnets": ["subnet-1; id"]}),
-        ("staging", {"jobs_security_groups": ["sg"]}),
-        ("staging", {"name": "../x"}),
-        ("staging", {"batch_job_definition": 1}),
-        ("staging", {"secret": "x"}),
+        ("staging", {"security_group": ["sg"]}),
+        ("staging", {"security_group": "sg-1; id"}),
+        ("staging", {"cluster": "../x"}),
+        ("staging", {"cluster": "interlock-prod"}),
+        ("staging", {"cluster": 1}),
     ],
 )
 def test_target_that_is_not_usable_is_refused(environment: str, change: dict[str, Any]) -> None:
@@ -98,14 +102,14 @@ def test_environment_that_serves_no_model_has_nothing_to_check(
 @pytest.fixture
 def target(aws_environment: AwsApi) -> DeliveryTarget:
     """An environment on the local API in which nothing is yet."""
-    name = aws_environment.new_name("interlock")
-    return target_of("staging", json.dumps(DOCUMENT | {"name": name}))
+    name = aws_environment.new_name("interlock") + "-staging"
+    return target_of("staging", json.dumps(DOCUMENT | {"cluster": name}))
 
 
 def test_command_over_there_that_cannot_be_run_is_said(
     target: DeliveryTarget, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = json.dumps(DOCUMENT | {"name": target.name})
+    document = json.dumps(DOCUMENT | {"cluster": target.name})
     words = ["--environment=staging", f"--target={document}", "--", "interlock", "doctor"]
     assert run_job.main(words) == 2
     assert "error:" in capsys.readouterr().err
