@@ -25,7 +25,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from calibrate_queue import instance, postgres, products, show
+from calibration_ground import instance, postgres, products, show
 
 LOADED = (1, 50, 200)  # products of one code location
 SAMPLE_SECONDS = 0.05  # between two counts of connections

@@ -76,7 +76,7 @@ def draw_rounds(folder: Path, curves: Sequence[Curve], *, period_hours: float) -
                 curve.x, curve.y, curve.style, color=colour, label=curve.name, marker="o", ms=3.5
             )
         axes.axhline(period_hours, color=theme.ink, lw=1, ls="--")
-        axes.text(9000, period_hours * 1.12, "due again", color=theme.ink, ha="right")
+        axes.text(900, period_hours * 1.12, "due again", color=theme.ink, ha="center")
         axes.set_xlabel("model products, one run each every six hours")
         axes.set_ylabel("from due to ended, 19 of 20 runs")
         axes.set_xticks([3, 30, 300, 3_000, 10_000], ["3", "30", "300", "3,000", "10,000"])

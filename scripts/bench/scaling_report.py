@@ -215,13 +215,7 @@ def recommended_table(given: Given) -> str:
                 narrowest(given.inputs, chosen),
             ]
         )
-    head = [
-        "products",
-        "deployments of places each",
-        "threads: starts + ticks",
-        "due",
-        "code locations",
-    ]
+    head = ["products", "deployments of places each", "start + tick threads", "due"]
     head += ["code locations", "19 of 20 end within", "runs at once", "next limit"]
     return table(head, rows)
 
