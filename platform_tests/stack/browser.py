@@ -329,13 +329,14 @@ def materialize_by_clicking(browser: Browser, url: str) -> str:
         if asset == "validated_data":
             browser.picture("checks")
     assert sorted(counts) == sorted(passed)
-    dagit.open_metadata("gates")
+    browser.see(starting("Every gate passed: roc_auc 0."))
+    browser.window(height=715)
     browser.picture("gates")
 
     browser.window(height=1100)
     dagit.open_event(f"{GROUP}/trained_model")
-    holdout = browser.see("//tr[td[normalize-space()='holdout']]")
-    browser.picture("model", down_to=holdout, margin=1)
+    last_plot = browser.see("//tr[td[normalize-space()='plot_importance']]")
+    browser.picture("model", down_to=last_plot, margin=1)
     browser.window(height=720)
     dagit.open_metadata("plot_roc")
     image = browser.see("//img[@alt='roc']")
@@ -370,6 +371,9 @@ def see_version_in_mlflow(browser: Browser, url: str, run_id: str) -> None:
     ):
         assert tag in said, said
     browser.picture("registry", down_to=newest)
+    browser.click("(//a[starts-with(., 'Version ')])[1]")
+    governed = browser.see(starting("Governed by Interlock: "))
+    browser.picture("version", down_to=governed, margin=24)
 
 
 def see_trail_in_console(

@@ -36,6 +36,19 @@ class ModelVersion:
     aliases: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class LoggedRun:
+    """What MLflow says of a run; anybody who may use MLflow can have written it.
+
+    Attributes:
+        params: Parameters by name, as texts.
+        metrics: The last value of each metric, by name.
+    """
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
 def digest_of(directory: Path) -> str:
     """Digest of a model's files: integrity of what is stored.
 
@@ -168,6 +181,17 @@ class ModelRegistry:
                 self._connection.client.set_model_version_tag(
                     version.name, version.version, key, value
                 )
+
+    def logged_run(self, version: ModelVersion) -> LoggedRun:
+        """The run that trained a version."""
+        with translated(f"read run {version.run_id} of {version.name} version {version.version}"):
+            found = self._connection.client.get_run(version.run_id).data
+        return LoggedRun(params=dict(found.params), metrics=dict(found.metrics))
+
+    def describe(self, version: ModelVersion, text: str) -> None:
+        """Set what MLflow's page says of a version, Markdown; for people alone."""
+        with translated(f"describe {version.name} version {version.version}"):
+            self._connection.client.update_model_version(version.name, version.version, text)
 
     def set_alias(self, version: ModelVersion, alias: str) -> None:
         """Point an alias at a version, wherever it pointed before."""

@@ -6,15 +6,19 @@ sees in Dagit of it is in ``presentation``.
 Dagster reads the annotations of assets as types, so they are not postponed here.
 """
 
+from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from interlock.actions.authority import RunContext
 from interlock.actions.ingest import ingest
-from interlock.actions.register import register
+from interlock.actions.register import Registration, register
 from interlock.actions.train import train_candidates
 from interlock.actions.validate import validate
+from interlock.actions.workspace import Workspace
 from interlock.components.model_product import presentation
+from interlock.errors import RegistryError
 from interlock.guard import Guard
 from interlock.ml.contract import contract_rules
 from interlock.product import ModelProduct
@@ -78,7 +82,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 name=rule.name,
                 asset=keys[VALIDATED],
-                description=rule.description,
+                description=presentation.rule_meaning(rule),
                 blocking=rule.blocking,
             )
             for rule in contract_rules(product.contract, product.target)
@@ -121,7 +125,7 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
             dg.AssetCheckSpec(
                 name=GATES_CHECK,
                 asset=keys[REGISTERED],
-                description="Every gate of the product, held against the evaluation.",
+                description=presentation.GATES_MEANING,
             )
         ],
         **common,
@@ -133,7 +137,27 @@ def product_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
         with guard.step(context, product) as (workspace, run):
             upstream = guard.upstream(context, keys[TRAINED], config.upstream_hash)
             registration = register(workspace, product, run, upstream)
+            describe_version(context.log, workspace, product, run, registration)
         guard.keep(product, REGISTERED, registration)
         return presentation.registered_version(registration)
 
     return [raw_data, validated_data, trained_model, registered_version]
+
+
+def describe_version(
+    log: Logger,
+    workspace: Workspace,
+    product: ModelProduct,
+    run: RunContext,
+    registration: Registration,
+) -> None:
+    """Write what MLflow's page says of a version; nothing reads it but people."""
+    registry, version = workspace.registry, registration.version
+    try:
+        text = presentation.version_description(
+            registration, product, run.ref, registry.logged_run(version)
+        )
+        registry.describe(version, text)
+    except RegistryError as error:
+        # The version is registered and on record; a missing sentence does not undo that.
+        log.warning(f"{version.name} {version.version} has no description: {error}")
