@@ -94,22 +94,21 @@ def calibration_table(given: Given) -> str:
     """Measured against simulated."""
     rows = []
     for number, (case, simulated) in enumerate(calibrated(given)):
-        ratio = "(fitted)" if not number else f"{simulated / case['seconds']:.2f}"
+        ratios = [f"{simulated / case[key]:.2f}" for key in ("seconds", "again")]
         rows.append(
             [
                 f"{case['runs']:.0f}",
                 f"{case['workers']:.0f}" if case["workers"] else "none",
                 f"{case['launch_seconds']:g} s",
                 f"{case['max_concurrent_runs']:.0f} for {case['run_seconds']:g} s",
-                f"{case['runs'] / case['seconds']:.1f}/s",
-                f"{case['runs'] / simulated:.1f}/s",
-                f"{case['seconds']:.1f} s",
+                f"{case['seconds']:.1f} s ({case['load']:.0f})",
+                f"{case['again']:.1f} s ({case['load_again']:.0f})",
                 f"{simulated:.1f} s",
-                ratio,
+                " and ".join(ratios) if number else f"(fitted) and {ratios[1]}",
             ]
         )
-    head = ["runs", "threads", "a start sleeps", "places", "measured", "simulated"]
-    return table([*head, "measured, all", "simulated, all", "simulated / measured"], rows)
+    head = ["runs", "threads", "a start sleeps", "places", "measured (load)", "again (load)"]
+    return table([*head, "simulated", "simulated / measured"], rows)
 
 
 def ladder_table(given: Given) -> str:
