@@ -141,7 +141,7 @@ resource "aws_s3_bucket" "access_logs" {
   #checkov:skip=CKV_AWS_144:Access logs of one load balancer are not worth a second region
   #checkov:skip=CKV_AWS_145:Load balancers write access logs with S3's own key only
   #checkov:skip=CKV2_AWS_62:Nothing waits for an access log
-  bucket        = "${var.name}-access-logs-${local.account_id}"
+  bucket        = "${var.name}-alb-logs-${local.account_id}"
   force_destroy = var.force_destroy
   tags          = var.tags
 }

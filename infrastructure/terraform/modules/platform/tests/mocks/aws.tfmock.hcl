@@ -62,7 +62,7 @@ mock_resource "aws_service_discovery_service" {
 }
 
 mock_resource "aws_s3_bucket" {
-  defaults = { arn = "arn:aws:s3:::interlock-dev-access-logs-123456789012" }
+  defaults = { arn = "arn:aws:s3:::interlock-dev-alb-logs-123456789012" }
 }
 
 mock_data "aws_secretsmanager_secret_version" {
