@@ -116,7 +116,9 @@ resource "aws_s3_object" "mark" {
   key          = "_interlock/environment.json"
   content      = local.mark
   content_type = "application/json"
-  tags         = var.tags
+
+  checksum_algorithm = "SHA256" # S3 demands one of what it locks
+  tags               = var.tags
 
   lifecycle {
     ignore_changes = [content] # a mark is never edited, and the time passes
