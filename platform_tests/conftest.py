@@ -23,7 +23,10 @@ from interlock.adapters.object_store import S3ObjectStore
 from interlock.local.seaweed import SeaweedServer
 
 if TYPE_CHECKING:
+    from office import Office
     from product_fixtures import Made, World
+
+    from interlock.adapters.signer import LocalSigner
 
 TEST_TIME = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 _serial = itertools.count(1)
@@ -152,6 +155,40 @@ def made(tmp_path: Path, _made_once: tuple[World, Made]) -> tuple[World, Made]:
     from product_fixtures import moved_world
 
     return moved_world(_made_once[0], tmp_path / "made"), _made_once[1]
+
+
+@pytest.fixture(scope="session")
+def _staged_once(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_template: Callable[[], Path]
+) -> tuple[World, Made]:
+    from product_fixtures import new_world, run_all, tiny_product
+
+    from interlock.governance.principal import Environment
+
+    folder = tmp_path_factory.mktemp("staged") / "world"
+    world = new_world(folder, mlflow_template, Environment.STAGING)
+    return world, run_all(world, tiny_product(tier="high"))
+
+
+@pytest.fixture(scope="session")
+def approval_key(tmp_path_factory: pytest.TempPathFactory) -> LocalSigner:
+    """The key whose approvals are believed."""
+    from interlock.adapters.signer import LocalSigner, new_private_key
+
+    path = tmp_path_factory.mktemp("keys") / "approval.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(new_private_key())
+    return LocalSigner(path)
+
+
+@pytest.fixture
+def office(tmp_path: Path, _staged_once: tuple[World, Made], approval_key: LocalSigner) -> Office:
+    """Staging with one version of a high-tier product that waits for its approvals."""
+    from office import Office
+    from product_fixtures import moved_world
+
+    world = moved_world(_staged_once[0], tmp_path / "office")
+    return Office(world, _staged_once[1], approval_key)
 
 
 @pytest.fixture

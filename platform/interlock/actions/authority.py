@@ -124,6 +124,7 @@ class Authority:
         context: RequestContext | None = None,
         evidence: Mapping[str, Any] | None = None,
         ledger: Stream | None = None,
+        is_done: bool = False,
     ) -> Iterator[Governed]:
         """Authorise, record the start, let it happen, record the end.
 
@@ -135,6 +136,8 @@ class Authority:
             evidence: What is known at the start; part of both records.
             ledger: Where start and end are recorded, if not in the run's own stream. A denial
                 never goes there: nobody fills a ledger who may not act.
+            is_done: Whether what is recorded has happened already, so that its start waits on
+                disk like its end when it cannot be written.
 
         Yields:
             The action under way, to be completed with evidence.
@@ -150,7 +153,9 @@ class Authority:
         run = run if ledger is None else replace(run, stream=ledger)
         self._make_ready()
         self._record_start(
-            self._record(action, resource, governed.run, Outcome.STARTED, evidence=base), run
+            self._record(action, resource, governed.run, Outcome.STARTED, evidence=base),
+            run,
+            may_wait=is_done or self.environment is Environment.DEV,
         )
         try:
             yield governed
@@ -293,14 +298,14 @@ class Authority:
                 log.warning("a spooled record cannot be read: %s", error)
             self._readiness.reached = True
 
-    def _record_start(self, record: AuditRecord, run: RunContext) -> None:
+    def _record_start(self, record: AuditRecord, run: RunContext, *, may_wait: bool) -> None:
         try:
             self.audit.append(run.stream, record)
         except AuditWriteFailed as error:
-            if self.environment is not Environment.DEV:
+            if not may_wait:
                 raise
             spooled = self.audit.spool(run.stream, record)
-            log.warning("%s; spooled to %s, which dev alone permits", error, spooled)
+            log.warning("%s; spooled to %s, which dev alone permits before an act", error, spooled)
 
     def _record_failure(
         self,

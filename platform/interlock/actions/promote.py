@@ -1,9 +1,9 @@
 """Move the champion alias to a version, with a record before and after.
 
 MLflow's alias call is last-writer-wins and knows no transaction with the audit trail. So:
-policies, gates and approvals are asked, the intent is recorded in the ledger of the model's
-moves, the lease is held, everything is asked once more, the alias is moved, the end is recorded,
-and when anything of this fails the alias goes back. A promotion that was cut off anywhere can
+policies, gates and approvals are asked, the lease is taken, the intent is recorded in the ledger
+of the model's moves, everything is asked once more, the alias is moved, the end is recorded, and
+when anything of this fails the alias goes back. A promotion that was cut off anywhere can
 simply be run again. The way back to an earlier champion is ``rollback``; what the ledger says is
 read in ``champions``. ADR-0011.
 """
@@ -21,6 +21,7 @@ from interlock.actions.case import Case, case_of, demands_approval, open_case
 from interlock.actions.champions import CHAMPION, TAKEN_BACK, History, history_of
 from interlock.actions.files import require_digest
 from interlock.actions.workspace import Workspace
+from interlock.adapters.lease import Lease
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import (
     ApprovalError,
@@ -210,48 +211,83 @@ def move(
         AuditWriteFailed: It could not be recorded; the alias was taken back.
         ProductBusy: Another move of this champion is under way.
     """
-    may_have_moved = False
-    before = History()
-    govern = partial(
-        workspace.authority.govern,
-        action,
-        Resource("model", version.name),
-        run,
-        context=context,
-        ledger=champion_ledger(version.name),
-    )
+    authority, resource = workspace.authority, Resource("model", version.name)
     known = {"model": version.name, "version": version.version, "alias": CHAMPION, **evidence}
+    # Who may not is refused before a lease is taken from those who may.
+    authority.authorise(action, resource, run, context=context, evidence=known)
+    is_free = False
     try:
-        with (
-            govern(evidence=known) as governed,
-            champion_lease(workspace, version.name, run.stream.name) as lease,
-        ):
+        # Held until the end is on record, so that nobody takes the move for tampering.
+        with champion_lease(workspace, version.name, run.stream.name) as lease:
+            is_free = True
             before = history_of(workspace, version.name)
-            governed.evidence |= {
-                "replaces": before.last_move,
-                "previous_version": before.champion.version if before.champion else None,
-            }
-            check()
-            run.report(f"{version.name} version {version.version} becomes champion")
-            lease.check()
-            may_have_moved = True  # also when the answer is lost
-            workspace.registry.set_alias(version, CHAMPION)
-    except BaseException as error:
-        if may_have_moved:
-            _take_back(workspace, version, before, error)
-        if isinstance(error, AuditWriteFailed) and error.spooled is not None:
-            _record_take_back(partial(govern, evidence={**known, TAKEN_BACK: True}), error)
+            govern = partial(
+                authority.govern,
+                action,
+                resource,
+                run,
+                context=context,
+                ledger=champion_ledger(version.name),
+            )
+            key = _move(
+                workspace,
+                run,
+                version,
+                lease=lease,
+                govern=govern,
+                known=known,
+                before=before,
+                check=check,
+            )
+    except ProductBusy as error:
+        if not is_free:
+            authority.refuse(action, resource, run, error, evidence=known)
         raise
     return Move(
         model=version.name,
         version=version.version,
         previous=before.champion.version if before.champion else None,
-        event_key=governed.event_key,
+        event_key=key,
         moved=True,
     )
 
 
-def champion_lease(workspace: Workspace, model: str, holder: str) -> Any:
+def _move(
+    workspace: Workspace,
+    run: RunContext,
+    version: ModelVersion,
+    *,
+    lease: Lease,
+    govern: Callable[..., AbstractContextManager[Governed]],
+    known: Mapping[str, Any],
+    before: History,
+    check: Callable[[], None],
+) -> str:
+    """The move itself, with the lease held; the key of its record."""
+    replaced = {
+        "replaces": before.last_move,
+        "previous_version": before.champion.version if before.champion else None,
+    }
+    may_have_moved = False
+    try:
+        with govern(evidence={**known, **replaced}) as governed:
+            check()
+            run.report(f"{version.name} version {version.version} becomes champion")
+            lease.check()
+            may_have_moved = True  # also when the answer is lost
+            workspace.registry.set_alias(version, CHAMPION)
+            lease.check()
+    except BaseException as error:
+        if may_have_moved:
+            _take_back(workspace, version, before, error)
+        if isinstance(error, AuditWriteFailed) and error.spooled is not None:
+            again = partial(govern, evidence={**known, TAKEN_BACK: True}, is_done=True)
+            _record_take_back(again, error)
+        raise
+    return governed.event_key
+
+
+def champion_lease(workspace: Workspace, model: str, holder: str) -> Lease:
     """The right to move a model's champion; not the product's, which training holds for long."""
     return workspace.lease(f"champion-{model}", holder)
 

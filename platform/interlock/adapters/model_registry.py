@@ -167,6 +167,18 @@ class ModelRegistry:
                 raise
         return self.version(model, str(found.version))
 
+    def models(self) -> Sequence[str]:
+        """The names of all registered models."""
+        with translated("list the registered models"):
+            names: list[str] = []
+            token: str | None = None
+            while True:
+                page = self._connection.client.search_registered_models(page_token=token)
+                names += [each.name for each in page]
+                token = page.token
+                if not token:
+                    return names
+
     def versions(self, model: str) -> Sequence[ModelVersion]:
         """All versions of a model, the newest first."""
         with translated(f"list {model}"):

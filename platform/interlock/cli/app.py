@@ -116,6 +116,12 @@ app = LazyGroup(
                 "generate": _verb("data_generate", "Write a synthetic credit portfolio"),
             },
         ),
+        "approvals": _verb("approvals", "List what waits for approval, and what it still lacks"),
+        "approve": _verb("approve", "Approve a model version, with a signature"),
+        "reject": _verb("reject", "Reject a model version, with a signature"),
+        "promote": _verb("promote", "Make an approved version the champion"),
+        "rollback": _verb("rollback", "Go back to the champion before"),
+        "reconcile": _verb("reconcile", "Put back what was changed outside of Interlock"),
         "deploy-check": _verb("deploy_check", "Say whether a model version may be deployed here"),
         "audit": LazyGroup(
             "audit",
@@ -126,6 +132,18 @@ app = LazyGroup(
                 "verify": _verb("audit_verify", "Verify the trail, or one stream of it"),
                 "export": _verb("audit_export", "Copy the trail into a folder for an auditor"),
                 "close": _verb("audit_close", "Record that a dead run will not finish"),
+            },
+        ),
+        "user": LazyGroup(
+            "user",
+            about="Add and change accounts of people and services.",
+            entries={
+                "add": _verb("user_add", "Add a person, or a service account"),
+                "list": _verb("user_list", "List the accounts"),
+                "change": _verb("user_change", "Give an account another role and teams"),
+                "renew": _verb("user_renew", "Give an account a new password or token"),
+                "disable": _verb("user_disable", "End an account's sessions and rights"),
+                "enable": _verb("user_enable", "Give them back"),
             },
         ),
         "policy": LazyGroup(

@@ -1,0 +1,98 @@
+"""What waits for a decision or a promotion, and what each version still lacks. Reads alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from interlock.actions.case import Case, case_of, demands_approval
+from interlock.actions.champions import history_of
+from interlock.actions.workspace import Workspace
+from interlock.errors import EvidenceError, RegistryError, StoreError
+from interlock.governance.approval import State
+from interlock.governance.gates import all_hold
+from interlock.governance.policy import Action, Resource
+from interlock.governance.principal import Principal, Role
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A version that could become champion.
+
+    Attributes:
+        case: Everything known about it.
+        lacks: What a promotion still lacks; empty when it can be promoted.
+        champion: Version that is champion now; None while there is none.
+        champion_metrics: Its metrics.
+    """
+
+    case: Case
+    lacks: tuple[str, ...]
+    champion: str | None
+    champion_metrics: Mapping[str, float | None]
+
+
+def waiting(workspace: Workspace, model: str) -> tuple[Waiting, ...]:
+    """The versions of a model that could become champion, the newest first.
+
+    Those that failed a gate, were rejected, are not proven, or are older than the champion are
+    left out.
+
+    Args:
+        workspace: The outside world.
+        model: Registered model.
+
+    Raises:
+        EvidenceError: The ledger of its champions does not verify.
+        RegistryError: MLflow does not answer.
+        StoreError: The trail cannot be read.
+    """
+    reign = history_of(workspace, model).champion
+    champion = reign.version if reign else None
+    metrics: Mapping[str, float | None] = {}
+    if champion is not None:
+        try:
+            known = case_of(workspace, workspace.registry.version(model, champion))
+            metrics = known.seen.metrics
+        except (EvidenceError, RegistryError):
+            metrics = {}  # deleted or unproven: for the reconciler to say
+    found = []
+    for version in workspace.registry.versions(model):
+        if champion is not None and int(version.version) <= int(champion):
+            break
+        try:
+            case = case_of(workspace, version)
+        except StoreError:
+            raise
+        except EvidenceError:
+            continue
+        if all_hold(case.gates) and case.assessment.state is not State.REJECTED:
+            found.append(Waiting(case, tuple(lacks(workspace, case)), champion, metrics))
+    return tuple(found)
+
+
+def lacks(workspace: Workspace, case: Case) -> list[str]:
+    """What a promotion of a version by somebody who may promote still lacks."""
+    authority = workspace.authority
+    required = demands_approval(authority.environment)
+    found = case.assessment.reasons_against() if required else []
+    promoter = Principal("whoever promotes", Role.ML_ENGINEER, "waiting")
+    decision = authority.engine.decide(
+        principal=promoter,
+        action=Action.MODEL_PROMOTE,
+        resource=Resource("model", case.version.name),
+        environment=authority.environment,
+        context=case.facts(authority.context, promoter),
+    )
+    if not decision.allowed and set(decision.policies) != {"approval-required"}:
+        found.append(decision.reason)
+    return found
+
+
+def known_models(workspace: Workspace) -> tuple[str, ...]:
+    """Every model that MLflow has or the trail knows a champion of, by name."""
+    start = "champion."
+    on_record = {
+        stream.name.removeprefix(start) for stream in workspace.authority.audit.ledgers(start)
+    }
+    return tuple(sorted(on_record | set(workspace.registry.models())))
