@@ -19,6 +19,8 @@ import interlock
 from interlock.actions.authority import Authority, RunContext
 from interlock.actions.workspace import SYSTEM_PATHS, Workspace, nobody_is_believed
 from interlock.adapters.audit_log import AuditLog
+from interlock.adapters.credentials import Credentials
+from interlock.adapters.directory import Directory
 from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
@@ -32,7 +34,7 @@ from interlock.governance.audit import (
     Stream,
 )
 from interlock.governance.policy import PolicyEngine, RequestContext
-from interlock.governance.principal import Environment, IdentitySource
+from interlock.governance.principal import Environment, IdentitySource, Principal
 from interlock.settings import REPOSITORY, Settings, principal
 
 PROBE_PREFIX = "_interlock/"
@@ -96,12 +98,7 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
         ConfigurationError: Environment, MLflow or a scratch folder is not given.
         PolicyError: The policies do not load.
     """
-    environment = settings.environment
-    if environment is None:
-        raise ConfigurationError(
-            "ENVIRONMENT is unset, expected dev, staging or prod",
-            remedy="set ENVIRONMENT to what the buckets and the registry were created for",
-        )
+    environment = _environment(settings)
     if settings.mlflow_tracking_uri is None:
         raise ConfigurationError(
             "MLFLOW_TRACKING_URI is unset",
@@ -118,18 +115,8 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
         environment=environment,
     )
     registry = ModelRegistry(connection)
-    authority = Authority(
-        principal=principal(settings),
-        environment=environment,
-        engine=PolicyEngine.load(),
-        audit=open_audit_log(settings, store),
-        context=_standing_context(settings, environment, store),
-        code_version=code_version(),
-        probe=lambda: store.probe(settings.audit_bucket, PROBE_PREFIX),
-        clock=utc_now,
-    )
     return Workspace(
-        authority=authority,
+        authority=open_authority(settings, store, principal(settings)),
         store=store,
         tracker=ExperimentTracker(connection),
         registry=registry,
@@ -144,6 +131,45 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
         private_paths=_private_paths(settings),
         private_buckets=(settings.audit_bucket, settings.artifact_bucket),
     )
+
+
+def open_authority(settings: Settings, store: ObjectStore, who: Principal) -> Authority:
+    """Who acts here, under which policies, and where it is recorded.
+
+    Args:
+        settings: Of this process.
+        store: The object store that they name.
+        who: Who acts.
+
+    Returns:
+        The authority.
+
+    Raises:
+        ConfigurationError: The environment is not given.
+        PolicyError: The policies do not load.
+    """
+    environment = _environment(settings)
+    return Authority(
+        principal=who,
+        environment=environment,
+        engine=PolicyEngine.load(),
+        audit=open_audit_log(settings, store),
+        context=_standing_context(settings, environment, store),
+        code_version=code_version(),
+        probe=lambda: store.probe(settings.audit_bucket, PROBE_PREFIX),
+        clock=utc_now,
+    )
+
+
+def open_directory(settings: Settings, store: ObjectStore) -> Directory:
+    """People and service accounts."""
+    return Directory(store, bucket=settings.artifact_bucket, clock=utc_now)
+
+
+def open_credentials(settings: Settings, store: ObjectStore) -> Credentials:
+    """What proves who they are; for processes whose key may read it, which no run's may."""
+    directory = open_directory(settings, store)
+    return Credentials(store, bucket=settings.artifact_bucket, directory=directory, clock=utc_now)
 
 
 def open_tokens(settings: Settings) -> RunTokens | None:
@@ -169,6 +195,15 @@ def process_context(verb: str, report: Callable[[str], None]) -> RunContext:
         ref=RunRef(),
         report=report,
     )
+
+
+def _environment(settings: Settings) -> Environment:
+    if settings.environment is None:
+        raise ConfigurationError(
+            "ENVIRONMENT is unset, expected dev, staging or prod",
+            remedy="set ENVIRONMENT to what the buckets and the registry were created for",
+        )
+    return settings.environment
 
 
 def _standing_context(

@@ -9,6 +9,8 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     │   └── ProductError        a model product's YAML, by file and line
     ├── PolicyError             a policy or schema file that does not load
     ├── AccessDenied            a policy, or the absence of one, said no
+    ├── IdentityError           who somebody is cannot be established, or not be changed so
+    │   └── SignInRefused       a sign-in that did not succeed; the cause is for the record
     ├── EvidenceError           upstream missing, changed, or without its audit event
     ├── DataError
     │   ├── SourceError         a source that cannot be read as declared
@@ -125,6 +127,24 @@ class AccessDenied(InterlockError):
         self.environment = environment
         self.policies = tuple(policies)
         self.reason = reason
+
+
+class IdentityError(InterlockError):
+    """Who somebody is cannot be established, or may not be changed in this way."""
+
+
+class SignInRefused(IdentityError):
+    """A sign-in did not succeed.
+
+    Args:
+        message: What the one who asks is told: the same for every cause.
+        remedy: What they can do.
+        why: The cause, for the record alone.
+    """
+
+    def __init__(self, message: str, *, remedy: str, why: str) -> None:
+        super().__init__(message, remedy=remedy)
+        self.why = why
 
 
 class EvidenceError(InterlockError):

@@ -134,6 +134,18 @@ app = LazyGroup(
                 "close": _verb("audit_close", "Record that a dead run will not finish"),
             },
         ),
+        "user": LazyGroup(
+            "user",
+            about="Add and change accounts of people and services.",
+            entries={
+                "add": _verb("user_add", "Add a person, or a service account"),
+                "list": _verb("user_list", "List the accounts"),
+                "change": _verb("user_change", "Give an account another role and teams"),
+                "renew": _verb("user_renew", "Give an account a new password or token"),
+                "disable": _verb("user_disable", "End an account's sessions and rights"),
+                "enable": _verb("user_enable", "Give them back"),
+            },
+        ),
         "policy": LazyGroup(
             "policy",
             about="Check and explain the policies.",

@@ -1,0 +1,132 @@
+"""What the verbs of ``interlock user`` have in common: who acts, passwords, how accounts look."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from interlock.actions.authority import Authority, RunContext
+from interlock.adapters.credentials import Credentials
+from interlock.adapters.directory import Directory, Person
+from interlock.assembly import (
+    open_authority,
+    open_credentials,
+    open_directory,
+    open_store,
+    process_context,
+)
+from interlock.cli import view
+from interlock.cli.entering import checked_settings
+from interlock.cli.verb import Terminal
+from interlock.governance.principal import IdentitySource, Role
+from interlock.local.platform import connected
+from interlock.settings import principal
+from interlock.variables import team_list
+
+ROLES = [role.value for role in Role]
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Where accounts are changed, and by whom.
+
+    Args:
+        authority: Who acts.
+        run: Where this happens.
+        directory: Who there is.
+        credentials: Where secrets are kept.
+    """
+
+    authority: Authority
+    run: RunContext
+    directory: Directory
+    credentials: Credentials
+
+    def on_the_operators_word(self) -> Accounts:
+        """The same, acting as an administrator, which is right for the first account alone."""
+        operator = replace(
+            self.authority.principal,
+            role=Role.PLATFORM_ADMIN,
+            verified_by=str(IdentitySource.ENV),
+        )
+        return replace(self, authority=self.authority.acting_as(operator))
+
+
+@contextlib.contextmanager
+def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
+    """Directory and credentials, with the services that the settings name.
+
+    Raises:
+        AccessDenied: RUN_ROLE is no role or ENVIRONMENT no environment; it is recorded.
+        ConfigurationError: Another setting is wrong.
+    """
+    with connected(checked_settings(terminal), echo=terminal.say) as settings:
+        store = open_store(settings)
+        yield Accounts(
+            authority=open_authority(settings, store, principal(settings)),
+            run=process_context("user", terminal.say),
+            directory=open_directory(settings, store),
+            credentials=open_credentials(settings, store),
+        )
+
+
+def asked_password(name: str, *, from_stdin: bool) -> str:
+    """A new password: typed twice, or the first line of standard input.
+
+    Args:
+        name: Whose.
+        from_stdin: Whether it is piped in.
+    """
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(
+        click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    )
+
+
+def teams_of(given: tuple[str, ...]) -> frozenset[str]:
+    """The teams that were given, one per option.
+
+    Raises:
+        BadParameter: One of them is no team's name.
+    """
+    try:
+        return team_list(",".join(given)) if given else frozenset()
+    except ValueError as error:
+        raise click.BadParameter(f"expected {error}", param_hint="--team") from error
+
+
+def document_of(person: Person) -> dict[str, Any]:
+    """An account as JSON values."""
+    return {
+        "name": person.name,
+        "role": person.role,
+        "teams": sorted(person.teams),
+        "source": person.source,
+        "service": person.service,
+        "disabled": person.disabled,
+    }
+
+
+def shown(people: list[Person]) -> RenderableType:
+    """Accounts as a table."""
+    return view.table(
+        ("name", "kind", "role", "teams", "source", "state"),
+        [
+            (
+                person.name,
+                "service" if person.service else "person",
+                person.role.value,
+                ", ".join(sorted(person.teams)),
+                person.source.value,
+                view.verdict(not person.disabled, "enabled", "disabled"),
+            )
+            for person in people
+        ],
+    )
