@@ -144,7 +144,7 @@ resource "aws_vpc_security_group_egress_rule" "scraped" {
 resource "aws_vpc_security_group_egress_rule" "endpoints" {
   security_group_id            = aws_security_group.collector.id
   referenced_security_group_id = var.endpoint_security_group_id
-  description                  = "To the VPC's endpoints"
+  description                  = "To the endpoints of the VPC"
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443

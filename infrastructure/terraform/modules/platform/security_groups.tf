@@ -85,7 +85,7 @@ resource "aws_vpc_security_group_egress_rule" "endpoints" {
 
   security_group_id            = aws_security_group.this[each.key].id
   referenced_security_group_id = var.endpoint_security_group_id
-  description                  = "To the VPC's endpoints: images, logs, secrets, keys"
+  description                  = "To the endpoints of the VPC: images, logs, secrets, keys"
   ip_protocol                  = "tcp"
   from_port                    = 443
   to_port                      = 443
@@ -132,7 +132,7 @@ resource "aws_vpc_security_group_ingress_rule" "web" {
 resource "aws_vpc_security_group_egress_rule" "identity_provider" {
   security_group_id = aws_security_group.this["load-balancer"].id
   cidr_ipv4         = "0.0.0.0/0"
-  description       = "To the identity provider's token endpoint"
+  description       = "To the token endpoint of the identity provider"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

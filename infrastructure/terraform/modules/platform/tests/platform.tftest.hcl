@@ -66,6 +66,18 @@ run "no_port_is_open_to_the_world" {
   }
 }
 
+# EC2 refuses rules whose description has other characters, the apostrophe among them.
+run "descriptions_of_rules_are_such_as_ec2_takes" {
+  assert {
+    condition = alltrue([for rule in concat(
+      values(aws_vpc_security_group_ingress_rule.flow), values(aws_vpc_security_group_egress_rule.flow), values(aws_vpc_security_group_ingress_rule.web),
+      values(aws_vpc_security_group_egress_rule.endpoints), values(aws_vpc_security_group_egress_rule.s3), values(aws_vpc_security_group_egress_rule.database),
+      [aws_vpc_security_group_egress_rule.identity_provider],
+    ) : can(regex("^[a-zA-Z0-9. _:/()#,@\\[\\]+=&;{}!$*-]{1,255}$", rule.description))])
+    error_message = "EC2 does not take the description of a rule."
+  }
+}
+
 run "no_task_has_a_public_address_or_a_shell" {
   assert {
     condition     = alltrue([for service in merge(aws_ecs_service.this, { daemon = aws_ecs_service.daemon }) : !service.network_configuration[0].assign_public_ip])
