@@ -19,6 +19,7 @@ import dagster as dg
 from interlock.assembly import open_tokens, open_workspace
 from interlock.components.model_product import ModelProductComponent
 from interlock.components.model_product.component import guard_resource
+from interlock.components.model_product.reconciler import reconciler_sensor
 from interlock.components.model_product.schedules import pipeline_schedule
 from interlock.errors import ProductError
 from interlock.guard import Guard
@@ -107,6 +108,7 @@ def build_defs(
     return dg.Definitions.merge(
         *parts,
         dg.Definitions(
+            sensors=[reconciler_sensor()],
             resources={"guard": guard_resource(guard or default_guard()), **(overrides or {})},
             executor=dg.in_process_executor,
         ),

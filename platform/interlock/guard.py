@@ -22,8 +22,11 @@ from dagster._core.scheduler.instigation import InstigatorType
 
 from interlock.actions.authority import RunContext
 from interlock.actions.evidence import Upstream
+from interlock.actions.reconcile import Reconciled, reconcile
+from interlock.actions.waiting import known_models
 from interlock.actions.workspace import Workspace
 from interlock.adapters.tokens import RunTokens
+from interlock.assembly import process_context
 from interlock.errors import (
     AccessDenied,
     EvidenceError,
@@ -33,7 +36,7 @@ from interlock.errors import (
 )
 from interlock.governance.audit import RunRef, Stream
 from interlock.product import ModelProduct
-from interlock.settings import scheduler_principal
+from interlock.settings import reconciler_principal, scheduler_principal
 
 SCHEDULE_TOKEN_TAG = "interlock/schedule_token"  # noqa: S105 - the name of a tag
 EVENT_METADATA = "audit_event"
@@ -160,6 +163,22 @@ class Guard:
         if self._tokens is None:
             return None
         return self._tokens.issue(schedule=schedule, products=products, run_key=run_key)
+
+    def reconcile(self, report: Callable[[str], None]) -> tuple[Reconciled, ...]:
+        """Put back what was changed outside of Interlock, as the reconciler's service account.
+
+        Args:
+            report: Told what is found.
+
+        Returns:
+            What was found of each model.
+
+        Raises:
+            InterlockError: Trail or MLflow cannot be read, or the account may not reconcile here.
+        """
+        workspace = self.workspace.acting_as(reconciler_principal())
+        run = process_context("reconcile", report)
+        return tuple(reconcile(workspace, run, model) for model in known_models(workspace))
 
     def _own_materializations(
         self, context: dg.AssetExecutionContext, key: dg.AssetKey

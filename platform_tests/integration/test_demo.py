@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from command_line import Called, call, one_line, values
 
-from interlock.cli.app import DENIED, FAILURE, OK
+from interlock.cli.app import DENIED, FAILURE, OK, USAGE
 from interlock.local.platform import EmbeddedPlatform
 from interlock.settings import REPOSITORY, Settings
 from interlock.variables import VARIABLES
@@ -309,3 +309,45 @@ def test_denied_run_exits_3_writes_its_event_and_nothing_else(
     assert "What to do:" in called.err
     version = call(capsys, "deploy-check", "CreditRiskModel@challenger", "--json").document
     assert version["model"]["version"] == "1"
+
+
+@pytest.mark.slow
+def test_version_is_approved_from_the_command_line(
+    in_home: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = ("approve", "CreditRiskModel", "1", "--reason", "holdout reviewed")
+    own = call(capsys, *decide, "--json")
+    assert own.code == DENIED
+    monkeypatch.setenv("RUN_ROLE", "approver")
+    monkeypatch.setenv("RUN_OWNER", "grace")
+    shown = call(capsys, *decide, "--expires-days", "30")
+    assert shown.code == OK, shown.err
+    assert "validated for use in dev" in shown.err
+    assert '"seen_digest"' in shown.err
+    assert "1 of 1" in shown.out
+    again = call(capsys, *decide, "--json")
+    assert again.code == FAILURE
+    assert "grace approved it already" in again.document["error"]["message"]
+    assert call(capsys, "approve", "CreditRiskModel", "1").code == USAGE
+    assert call(capsys, *decide, "--expires-days", "366").code == USAGE
+    ledger = call(capsys, "audit", "show", "decisions.CreditRiskModel.1", "--json").document
+    assert values(ledger["events"], "outcome") == ["started", "succeeded"]
+
+
+@pytest.mark.slow
+def test_champion_is_kept_from_the_command_line(
+    in_home: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted = call(capsys, "promote", "CreditRiskModel", "1", "--json")
+    assert promoted.code == OK, promoted.err
+    assert (promoted.document["moved"], promoted.document["version"]) == (False, "1")
+    assert "it was the champion already" in call(capsys, "promote", "CreditRiskModel", "1").out
+    back = call(capsys, "rollback", "CreditRiskModel", "--reason", "worse", "--json")
+    assert back.code == FAILURE
+    assert "no earlier champion to go back to" in back.document["error"]["message"]
+    waiting = call(capsys, "approvals", "--json")
+    assert waiting.document == {"waiting": []}
+    monkeypatch.setenv("RUN_ROLE", "platform_admin")
+    found = call(capsys, "reconcile", "--json")
+    assert found.code == OK
+    assert values(found.document["models"], "tampering") == [[]]

@@ -712,3 +712,33 @@ def test_process_of_another_environment_is_denied_before_any_write(
     assert objects(s3, environment) == before
     (spooled,) = settings.spool_directory.rglob("*.json")
     assert '"denied"' in spooled.read_text()
+
+
+def test_sensor_puts_back_what_was_changed_by_hand(ran: tuple[Location, Any, Guard]) -> None:
+    location, _, guard = ran
+    client = location.world.connection.client
+    client.delete_registered_model_alias("TinyModel", "champion")
+    definitions = location.definitions(guard)
+    sensor = definitions.resolve_sensor_def("reconciler")
+    assert sensor.minimum_interval_seconds == 30
+    said = []
+    for _ in range(2):
+        with dg.build_sensor_context(
+            instance=location.instance, resources={"guard": guard}
+        ) as context:
+            tick = sensor.evaluate_tick(context)
+        assert tick.run_requests == []
+        said.append(tick.skip_message)
+    assert said == [
+        "TinyModel: alias champion points at no version, the audit trail at version 1",
+        "every alias and tag is as the audit trail says",
+    ]
+    champion = location.world.registry.version_at("TinyModel", "champion")
+    assert champion is not None
+    assert champion.version == "1"
+    (record,) = [
+        each
+        for each in location.world.records()
+        if (each.action, each.outcome.value) == ("model:reconcile", "succeeded")
+    ]
+    assert (record.principal.name, record.principal.verified_by) == ("reconciler", "schedule")
