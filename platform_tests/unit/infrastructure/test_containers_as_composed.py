@@ -107,3 +107,22 @@ def test_all_images_run_as_the_same_user() -> None:
     user = local_values("containers.tf")["user_id"]
     for service in SERVICES:
         assert compose()["services"][service]["user"] == f"{user}:{user}"
+
+
+@pytest.mark.parametrize(
+    "image", sorted({each["image"].strip('"') for each in CONTAINERS.values()})
+)
+def test_images_declare_the_folders_that_their_tasks_write_to(image: str) -> None:
+    """An empty folder on Fargate belongs to root, unless the image has a volume of that path."""
+    folders = {
+        f"/{folder.strip(chr(34))}"
+        for each in CONTAINERS.values()
+        if each["image"].strip('"') == image
+        for folder in each["writable"]
+    }
+    dockerfile = (REPOSITORY / "docker" / image / "Dockerfile").read_text()
+    declared = set(
+        re.findall(r'"(/[^"]+)"', " ".join(re.findall(r"^VOLUME (.+)$", dockerfile, re.M)))
+    )
+
+    assert folders <= declared

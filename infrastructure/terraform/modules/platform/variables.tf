@@ -190,7 +190,7 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
-      "ALLOWED_PROD_ROLES", "ALLOWED_STAGING_ROLES", "AUDIT_LOG_PREFIX", "AUDIT_RETENTION_DAYS", "BASELINE_DATA_HASH",
+      "ALLOWED_PROD_ROLES", "APPROVAL_PUBLIC_KEYS", "RUN_TEAMS", "ALLOWED_STAGING_ROLES", "AUDIT_LOG_PREFIX", "AUDIT_RETENTION_DAYS", "BASELINE_DATA_HASH",
       "DRIFT_THRESHOLD", "IDENTITY_SOURCE", "MIN_ACCURACY", "MIN_F1_SCORE", "RUN_OWNER", "RUN_ROLE",
     ])) == 0
     error_message = "settings holds variables of .env.example that say how Interlock decides; addresses, buckets and secrets come from this module."
