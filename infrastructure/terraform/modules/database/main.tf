@@ -3,7 +3,7 @@
 # Passwords. RDS makes the administrator's, keeps it in Secrets Manager and changes it every seven days. Those
 # of Dagster and MLflow are handed in as an ephemeral variable and stored by a write-only argument, so that no
 # plan and no state holds them. To change them: raise secret_version, apply, run the job <name>-databases, which
-# gives the database what the secrets hold now, and restart the services (docs/aws.md).
+# gives the database what the secrets hold now, and restart the services (README.md).
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}

@@ -121,7 +121,8 @@ resource "aws_s3_object" "mark" {
   tags               = var.tags
 
   lifecycle {
-    ignore_changes = [content] # a mark is never edited, and the time passes
+    # A mark is never edited, the time passes, and the lock is the bucket's own.
+    ignore_changes = [content, object_lock_mode, object_lock_retain_until_date]
   }
 
   depends_on = [
