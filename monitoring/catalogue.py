@@ -233,6 +233,11 @@ DRIFT_METRICS: Final = (
     ),
     _gauge("model_gates_failed", "Gates that the newest registration failed.", "product"),
     _counter("gates_failed_total", "Failed gates of all registrations.", "product", "metric"),
+    _counter(
+        "model_tampering_found_total",
+        "Changes of aliases, tags or versions from outside of Interlock that were found.",
+        "product",
+    ),
     _counter("audit_events_total", "Events in the audit trail.", "action", "outcome"),
     _counter(
         "audit_events_by_role_total",

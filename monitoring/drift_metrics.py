@@ -29,6 +29,8 @@ def fill_trail(out: Families, found: TrailView) -> None:
     for name in out.bounded("product", found.products):
         _fill_data(out, name, found.products[name])
         _fill_gates(out, name, found.products[name])
+        if (model := found.products[name].model) is not None:
+            out.add("model_tampering_found_total", found.tampering.get(model, 0), name)
 
 
 def fill_models(out: Families, found: Mapping[tuple[str, str], AliasedVersion]) -> None:

@@ -112,6 +112,7 @@ class DriftObserver:
                 if chosen is None
                 else any(has_snapshot(product, chosen) for product in products.values())
             ),
+            tampering=dict(self._state.tampering),
         )
 
     def aliases(self) -> Aliases:

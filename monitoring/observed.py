@@ -21,6 +21,7 @@ class TrailView:
         streams: How many there are.
         missing: Places whose event is gone.
         baseline_found: Whether a product has the chosen baseline; None when none is chosen.
+        tampering: Model to how many changes from outside of Interlock were found.
     """
 
     products: Mapping[str, ProductState]
@@ -30,6 +31,7 @@ class TrailView:
     streams: int
     missing: int
     baseline_found: bool | None
+    tampering: Mapping[str, int]
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,19 @@ from typing import Any, Final
 from interlock.adapters.audit_tail import AuditRecord, Outcome, TailEvent
 
 INGEST, VALIDATE, TRAIN, REGISTER = "data:ingest", "data:validate", "model:train", "model:register"
+RECONCILE: Final = "model:reconcile"
 OTHER: Final = "other"
 # What is counted by name; anything else that was written into a record counts as ``other``.
 ACTIONS: Final = (
     *(INGEST, VALIDATE, TRAIN, REGISTER, "model:approve", "model:reject", "model:promote"),
-    *("model:rollback", "model:serve", "audit:read", "audit:export", "platform:administer"),
+    *(
+        "model:rollback",
+        RECONCILE,
+        "model:serve",
+        "audit:read",
+        "audit:export",
+        "platform:administer",
+    ),
     "platform:enter",
 )
 ROLES: Final = (
@@ -29,6 +37,7 @@ ROLES: Final = (
 )
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 _PRODUCT: Final = "product/"
+_MODEL: Final = "model/"
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,8 @@ class TrailState:
         """By role and outcome."""
         self.newest: float | None = None
         """Time of the newest event, Unix time."""
+        self.tampering: Counter[str] = Counter()
+        """Model to how much the reconciler found that was changed outside of Interlock."""
         self._trained_for: dict[str, str] = {}
         """Event of a training to its product."""
 
@@ -154,7 +165,12 @@ class TrailState:
         self.newest = max(self.newest or 0.0, record.time.timestamp())
 
     def _take(self, record: AuditRecord) -> None:
-        if record.action == REGISTER:
+        if record.action == RECONCILE:
+            found = record.evidence.get("tampering")
+            self.tampering[record.resource.removeprefix(_MODEL)] += (
+                len(found) if isinstance(found, list | tuple) else 0
+            )
+        elif record.action == REGISTER:
             owner = self._trained_for.get(_text(record.evidence, "upstream_event"))
             if owner is not None:
                 _take_version(self._product(owner), record)

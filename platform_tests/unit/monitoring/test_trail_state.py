@@ -178,3 +178,13 @@ def test_only_what_succeeded_makes_a_snapshot() -> None:
         *(event("data:ingest", outcome=each) for each in Outcome if each != "succeeded")
     )
     assert state.products == {}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "expected"),
+    [(["alias moved", "tag changed"], 2), ([], 0), ("alias", 0), (None, 0)],
+)
+def test_what_the_reconciler_found_is_counted_by_model(tampering: object, expected: int) -> None:
+    found = event("model:reconcile", resource="model/TinyModel", evidence={"tampering": tampering})
+    assert state_of(found).tampering["TinyModel"] == expected
+    assert state_of(found).events["model:reconcile", "succeeded"] == 1
