@@ -36,6 +36,7 @@ provider "aws" {
   s3_use_path_style         = true
   skip_region_validation    = true
   skip_metadata_api_check   = true
+  max_retries               = 2 # what this API cannot do, it cannot do the next time either
 }
 """
 
@@ -54,7 +55,7 @@ class Trial:
     tree: Tree
     aws: LocalAws
     environment: str
-    limits: tuple[moto_limits.Limit, ...]
+    limits: moto_limits.Limits
     given: givens.Givens = field(init=False)
     bucket: str = field(init=False, default="")
 
@@ -66,14 +67,14 @@ class Trial:
     def prepare(self) -> Result:
         """Writes overrides and values into the copy, and makes what has to be there already."""
         self.given = givens.make(self.aws)
-        moto_limits.write_overrides(self.tree.folder, self.limits)
+        moto_limits.write_overrides(self.tree.folder, self.limits.limits)
         for place in (BOOTSTRAP, self.place):
             folder = self.tree.folder / place
             (folder / "provider_override.tf").write_text(PROVIDER_OVERRIDE)
             shutil.copyfile(folder / "terraform.tfvars.example", folder / "terraform.tfvars")
         self._give(BOOTSTRAP, self.given.of_bootstrap())
-        notes = [each.line for each in self.limits]
-        return ok(f"{len(notes)} limits of moto", *notes)
+        lines = self.limits.lines
+        return ok(f"{len(lines)} limits of moto", *lines)
 
     def bootstrap(self) -> Result:
         """Applies the state bucket's own configuration, with local state."""
@@ -189,10 +190,12 @@ def run(report: Report, trial: Trial) -> None:
         ("destroy", trial.destroy),
         ("nothing left", trial.clean),
     )
-    broken = False
+    broken = applied = False
     for name, step in steps:
         title = f"{trial.environment}: {name}"
-        if broken and name not in {"guardrails", "destroy"}:
+        # What an apply made before it failed is destroyed all the same.
+        if broken and not (applied and name == "destroy"):
             report.skip(title, "an earlier step failed")
-        elif not report.run(title, step):
-            broken = True
+            continue
+        applied = applied or name == "apply"
+        broken = not report.run(title, step) or broken

@@ -94,6 +94,13 @@ def make(aws: LocalAws) -> Givens:
         name: iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         for name in (ADMINISTRATOR, APPROVER)
     }
+    # AWS makes a service's own role when the service is first used. moto only looks for it, under
+    # the name that it has in AWS, which moto would write otherwise.
+    iam.create_role(
+        RoleName="AWSServiceRoleForBatch",
+        Path="/aws-service-role/batch.amazonaws.com/",
+        AssumeRolePolicyDocument=TRUST,
+    )
     secret = aws.client("secretsmanager").create_secret(
         Name=CLIENT_SECRET, SecretString="not-really-a-secret"
     )

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from infrastructure.local_aws import LocalAws
 from infrastructure.report import Result, failed, ok
 
@@ -136,8 +138,6 @@ def audit_is_locked(applied: Applied, asked: list[str]) -> Findings:
 
 def locked_objects_stay(applied: Applied, asked: list[str]) -> Findings:
     """Deleting a locked version is refused to the account's own administrator."""
-    from botocore.exceptions import ClientError
-
     s3 = applied.aws.client("s3")
     for bucket in applied.of("aws_s3_bucket"):
         if not bucket.values.get("object_lock_enabled"):
@@ -320,7 +320,10 @@ def inspect(applied: Applied, rules: Iterable[Rule] = RULES) -> Result:
     for rule in rules:
         asked: list[str] = []
         name = rule.__name__.replace("_", " ")
-        found = [f"{name}: {each}" for each in rule(applied, asked)]
+        try:
+            found = [f"{name}: {each}" for each in rule(applied, asked)]
+        except ClientError as error:
+            found = [f"{name}: {error}"]
         if not asked:
             found.append(f"{name}: nothing to inspect")
         wrong += found

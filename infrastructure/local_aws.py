@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infrastructure.tools import ROOT
+
 ACCOUNT: Final = "123456789012"  # moto's own
 START_SECONDS: Final = 120
 KEY: Final = "test"
@@ -45,6 +47,11 @@ class LocalAws:
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
+            # S3 Control puts the account before the host name, for which an address of loopback has
+            # no room. The server takes requests for any host as a proxy does, so it is the proxy.
+            "AWS_ENDPOINT_URL_S3_CONTROL": f"http://s3-control.{self.region}.amazonaws.com",
+            "HTTP_PROXY": self.url,
+            "http_proxy": self.url,
             "AWS_ACCESS_KEY_ID": KEY,
             "AWS_SECRET_ACCESS_KEY": KEY,
             "AWS_REGION": self.region,
@@ -98,13 +105,13 @@ def running(directory: Path, region: str, caller: Mapping[str, str]) -> Iterator
     """
     port = free_port()
     aws = LocalAws(f"http://127.0.0.1:{port}", region, directory / "moto.log")
-    program = Path(sys.executable).with_name("moto_server")
     kept = {name: value for name, value in caller.items() if not name.startswith("AWS_")}
     # Amazon's own policies, which roles of the batch service are attached to, exist only if asked.
     settings = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "AWS_DEFAULT_REGION": region}
     with aws.log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - fixed words
-            [program, "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "infrastructure.moto_server", str(port)],
+            cwd=ROOT,
             stdout=output,
             stderr=output,
             env=kept | settings,

@@ -8,12 +8,12 @@ files; the module itself stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 LIMITS: Final = Path(__file__).with_name("moto-limits.yaml")
 OVERRIDE_FILE: Final = "moto_override.tf"
@@ -44,10 +44,47 @@ class Limit(BaseModel):
         return f"{self.effect}: {self.module}: {self.resource}: {' '.join(self.moto.split())}"
 
 
-def read(path: Path = LIMITS) -> tuple[Limit, ...]:
-    """All limits."""
-    document: Any = yaml.safe_load(path.read_text())
-    return tuple(TypeAdapter(list[Limit]).validate_python(document["limits"] or []))
+class Correction(BaseModel):
+    """One answer of moto's that the local server corrects.
+
+    Attributes:
+        name: The correction in ``moto_server``.
+        moto: What moto does without it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    moto: str = Field(min_length=20)
+
+    @property
+    def line(self) -> str:
+        """The correction on one line of a report."""
+        return f"corrected: {self.name}: {' '.join(self.moto.split())}"
+
+
+class Limits(BaseModel):
+    """The whole list.
+
+    Attributes:
+        server: Corrections of the server.
+        limits: What the applied copy does without.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: tuple[Correction, ...]
+    limits: tuple[Limit, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each entry on one line of a report."""
+        return (*(each.line for each in self.server), *(each.line for each in self.limits))
+
+
+def read(path: Path = LIMITS) -> Limits:
+    """The list as it is written."""
+    return Limits.model_validate(yaml.safe_load(path.read_text()))
 
 
 def declared(folder: Path) -> frozenset[str]:
@@ -61,7 +98,7 @@ def declared(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def overrides(limits: tuple[Limit, ...]) -> Mapping[str, str]:
+def overrides(limits: Iterable[Limit]) -> Mapping[str, str]:
     """The text of the override file of each module that needs one."""
     texts: dict[str, str] = {}
     for limit in limits:
@@ -69,7 +106,7 @@ def overrides(limits: tuple[Limit, ...]) -> Mapping[str, str]:
     return texts
 
 
-def write_overrides(terraform: Path, limits: tuple[Limit, ...]) -> None:
+def write_overrides(terraform: Path, limits: Iterable[Limit]) -> None:
     """Writes the override files into a copy of the tree."""
     for module, text in overrides(limits).items():
         (terraform / module / OVERRIDE_FILE).write_text(text)

@@ -11,7 +11,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from infrastructure import guardrails, moto_limits, static_checks, terraform_command, tools
+from infrastructure import (
+    guardrails,
+    moto_limits,
+    moto_server,
+    static_checks,
+    terraform_command,
+    tools,
+)
 from infrastructure.report import Report, Status, failed, ok, skipped
 
 TERRAFORM = tools.TERRAFORM
@@ -214,9 +221,14 @@ def test_every_exception_beside_a_resource_has_its_reason() -> None:
                 assert len(reason.split()) >= 3, f"{file}: {line}"
 
 
-@pytest.mark.parametrize("limit", moto_limits.read(), ids=lambda limit: limit.resource)
+@pytest.mark.parametrize("limit", moto_limits.read().limits, ids=lambda limit: limit.resource)
 def test_each_limit_of_moto_concerns_a_resource_that_exists(limit: moto_limits.Limit) -> None:
     assert limit.resource in moto_limits.declared(TERRAFORM / limit.module)
+
+
+def test_each_correction_of_moto_is_listed_with_its_reason() -> None:
+    listed = [each.name for each in moto_limits.read().server]
+    assert listed == list(moto_server.CORRECTIONS)
 
 
 def test_limits_of_one_module_share_its_override_file(tmp_path: Path) -> None:
