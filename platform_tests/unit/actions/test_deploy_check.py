@@ -402,9 +402,9 @@ def test_registration_as_recorded_elsewhere_in_the_trail_is_believed(site: Site)
     [
         ({"model:register": {"environment": "prod"}}, "was recorded in prod, this is dev"),
         ({"model:register": {"resource": "model/Other"}}, "registers TinyModel version 1"),
-        ({"model:promote": {"environment": "prod"}}, "version 1 is the champion"),
-        ({"model:promote": {"resource": "model/Other"}}, "version 1 is the champion"),
-        ({"model:promote": {"evidence": {"model": "TinyModel"}}}, "version 1 is the champion"),
+        ({"model:promote": {"environment": "prod"}}, "holds no promotion"),
+        ({"model:promote": {"resource": "model/Other"}}, "holds no promotion"),
+        ({"model:promote": {"evidence": {"model": "TinyModel"}}}, "holds no promotion"),
     ],
     ids=str,
 )
