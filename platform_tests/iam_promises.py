@@ -98,6 +98,7 @@ RIGHT: Mapping[str, str] = {
     "kms:SigningAlgorithm": "ECDSA_SHA_256",
     "kms:MessageType": "DIGEST",
     "kms:GrantIsForAWSResource": "true",
+    "kms:ScheduleKeyDeletionPendingWindowInDays": "30",
 }
 # What it may say otherwise, or not say at all.
 OTHERWISE: Mapping[str, tuple[str | None, ...]] = {
@@ -114,6 +115,7 @@ OTHERWISE: Mapping[str, tuple[str | None, ...]] = {
     "kms:SigningAlgorithm": (None, "ECDSA_SHA_384"),
     "kms:MessageType": (None, "RAW"),
     "kms:GrantIsForAWSResource": (None, "false"),
+    "kms:ScheduleKeyDeletionPendingWindowInDays": ("7",),
 }
 deviations = st.lists(
     st.sampled_from([(key, value) for key, values in OTHERWISE.items() for value in values]),
@@ -202,6 +204,10 @@ def storage_key_is_used_through_aws_services(policies: Policies, asked: Request)
     return asked.value("kms:ViaService") is not None or not policies.may(asked)
 
 
+def the_key_outlives_the_trail(policies: Policies, asked: Request) -> bool:
+    return not policies.may(asked)
+
+
 def services_without_data_read_none(policies: Policies, asked: Request) -> bool:
     return not policies.may(asked)
 
@@ -251,6 +257,7 @@ PROMISES: Mapping[Promise, st.SearchStrategy[Request]] = {
     storage_key_is_used_through_aws_services: requests(
         st.sampled_from(OF_KEYS), st.just(STORAGE_KEY), TASKS
     ),
+    the_key_outlives_the_trail: requests(st.just("kms:ScheduleKeyDeletion"), st.just(STORAGE_KEY)),
     services_without_data_read_none: requests(
         st.sampled_from(["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:ListBucket"]),
         st.one_of(objects(DATA), objects(AUDIT), st.sampled_from([DATA, AUDIT])),

@@ -54,6 +54,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "name": NAME,
     "partition": "aws",
     "region": REGION,
+    "retention_days": str(RETENTION_DAYS),
     "run_task_definition_family": f"{NAME}-run",
     "run_task_role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-task-run",
     "storage_key_arn": STORAGE_KEY,

@@ -1,6 +1,9 @@
 # Two keys with nothing in common: one encrypts what is stored, the other signs approvals. No role can use
 # both, and the administrator of both can use neither without changing a policy, which CloudTrail records.
 
+# A lock is worth no more than the key: without it the trail is there and cannot be read. So the key's policy
+# lets nobody delete it with less notice than the retention. KMS gives 30 days at most; with a longer retention
+# the key cannot be deleted before its policy is changed.
 resource "aws_kms_key" "storage" {
   description             = "Encrypts buckets, database, images, logs and secrets of ${var.name}"
   enable_key_rotation     = true
@@ -12,6 +15,7 @@ resource "aws_kms_key" "storage" {
     administrator_role_arn = var.administrator_role_arn
     partition              = local.partition
     region                 = local.region
+    retention_days         = var.retention_days
   })
 }
 

@@ -112,6 +112,11 @@ run "everything_is_encrypted" {
     condition     = aws_kms_key.storage.enable_key_rotation
     error_message = "The storage key is never rotated."
   }
+  assert {
+    condition = [for s in jsondecode(aws_kms_key.storage.policy).Statement :
+    s.Condition.NumericLessThan["kms:ScheduleKeyDeletionPendingWindowInDays"] if s.Sid == "KeyOutlivesTheTrail"] == [tostring(var.retention_days)]
+    error_message = "The key could be deleted while the trail is locked."
+  }
 }
 
 run "the_approval_key_signs_and_nothing_else" {
