@@ -5,6 +5,7 @@
 #   deploy  new revisions of the task definitions, rolling updates, the one-shot jobs; from the GitHub
 #           environment of the same name, which asks people where it is to
 #   plan    reads what exists and Terraform's state; from the GitHub environment <environment>-plan
+#   watch   starts the jobs task and reads what it printed; from the GitHub environment <environment>-watch
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -27,6 +28,11 @@ locals {
     })
     plan = templatefile("${local.policies}/trust-github-environment.json.tftpl", {
       github_environment = "${var.environment}-plan"
+      github_repository  = var.github_repository
+      oidc_provider_arn  = local.oidc_provider_arn
+    })
+    watch = templatefile("${local.policies}/trust-github-environment.json.tftpl", {
+      github_environment = "${var.environment}-watch"
       github_repository  = var.github_repository
       oidc_provider_arn  = local.oidc_provider_arn
     })

@@ -13,6 +13,11 @@ output "plan_role_arn" {
   value       = aws_iam_role.this["plan"].arn
 }
 
+output "watch_role_arn" {
+  description = "Role that starts the nightly jobs."
+  value       = aws_iam_role.this["watch"].arn
+}
+
 output "oidc_provider_arn" {
   description = "GitHub's identity provider in this account."
   value       = local.oidc_provider_arn

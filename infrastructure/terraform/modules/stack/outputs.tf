@@ -41,6 +41,7 @@ output "delivery" {
     images_role_arn = module.delivery.images_role_arn
     deploy_role_arn = module.delivery.deploy_role_arn
     plan_role_arn   = module.delivery.plan_role_arn
+    watch_role_arn  = module.delivery.watch_role_arn
     repositories    = module.registry.repository_urls
     cluster         = module.platform.cluster_name
     services        = module.platform.service_names

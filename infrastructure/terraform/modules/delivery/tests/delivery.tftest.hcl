@@ -26,6 +26,7 @@ run "each_role_is_bound_to_one_repository_and_one_place" {
       deploy = "repo:example/interlock:environment:dev"
       images = "repo:example/interlock:ref:refs/heads/main"
       plan   = "repo:example/interlock:environment:dev-plan"
+      watch  = "repo:example/interlock:environment:dev-watch"
     }
     error_message = "A role can be taken from elsewhere."
   }
@@ -50,6 +51,25 @@ run "who_deploys_hands_on_the_roles_of_tasks_alone" {
     condition = alltrue([for role in ["images", "plan"] :
     !strcontains(aws_iam_role_policy.this[role].policy, "iam:PassRole") && !strcontains(aws_iam_role_policy.this[role].policy, "ecs:RunTask")])
     error_message = "Who pushes or plans could start tasks."
+  }
+}
+
+run "who_watches_starts_the_jobs_task_alone" {
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.this["watch"].policy).Statement :
+    statement.Resource if contains(statement.Action, "ecs:RunTask")] == [["arn:aws:ecs:eu-central-1:123456789012:task-definition/interlock-dev-jobs:*"]]
+    error_message = "Another task can be started."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.this["watch"].policy).Statement :
+    statement.Condition.ArnEquals["ecs:cluster"] if contains(statement.Action, "ecs:RunTask")] == [var.cluster_arn]
+    error_message = "Tasks can be started in another cluster."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.this["watch"].policy).Statement :
+      statement.Resource if contains(statement.Action, "iam:PassRole")
+    ] == [["arn:aws:iam::123456789012:role/interlock-dev-task-jobs", "arn:aws:iam::123456789012:role/interlock-dev-execution"]]
+    error_message = "Another role can be handed on."
   }
 }
 
