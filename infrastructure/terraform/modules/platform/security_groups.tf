@@ -16,6 +16,7 @@ locals {
     { from = "code-server", to = "mlflow", port = local.ports.mlflow },
     { from = "run", to = "mlflow", port = local.ports.mlflow },
     { from = "jobs", to = "mlflow", port = local.ports.mlflow },
+    { from = "jobs", to = "dagster-webserver", port = local.ports.dagster-webserver }, # the smoke test
     { from = "drift-monitor", to = "mlflow", port = local.ports.mlflow },
     { from = "dagster-exporter", to = "dagster-webserver", port = local.ports.dagster-webserver },
     { from = "dagster-exporter", to = "code-server", port = local.ports.code-server }, # is the port open?
