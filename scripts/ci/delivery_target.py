@@ -31,7 +31,7 @@ RUN: Final = "run"
 JOBS: Final = "jobs"
 DATABASES: Final = "databases"
 BURSTS: Final = ("run", "run-spot")  # job definitions of AWS Batch
-_REQUIRED: Final = {"cluster", "subnets", "security_group", "alarms"}
+REQUIRED: Final = {"cluster", "subnets", "security_group", "alarms"}
 _ID: Final = re.compile(r"(subnet|sg)-[0-9a-f]{8,}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{2,30}")
 _REMEDY: Final = "set DELIVERY_TARGET to what `terraform output -json stack | jq -c .delivery` says"
@@ -95,7 +95,7 @@ def target_of(environment: str, document: str) -> DeliveryTarget:
             remedy="name one of them",
         )
     found = _parsed(document)
-    if missing := sorted(_REQUIRED - found.keys()):
+    if missing := sorted(REQUIRED - found.keys()):
         raise ConfigurationError(f"the delivery target lacks {missing}", remedy=_REMEDY)
     alarms = _texts(found, "alarms")
     if environment == "prod" and not alarms:
