@@ -3,8 +3,8 @@
 usage: run_job.py --environment staging --target JSON [--seconds N] -- COMMAND ...
 
 The way into a network that nobody outside reaches: the command runs in the platform's image, with
-the role of jobs, which reads. Behind ``make deploy-check``, ``make audit-verify``, ``make drift``
-and ``make smoke-test`` with ``ENVIRONMENT=``.
+the role of jobs, which reads, and appends to the audit trail. Behind ``make deploy-check``,
+``make audit-verify``, ``make drift`` and ``make smoke-test`` with ``ENVIRONMENT=``.
 """
 
 from __future__ import annotations

@@ -169,18 +169,23 @@ locals {
       duty        = "run"
       group       = "run"
     }
-    # Commands that read: `interlock deploy-check`, `interlock audit verify`.
+    # Commands that read and judge: `interlock deploy-check`, `interlock audit verify`. What they decide is
+    # audited in the job's own name, in the role that may serve models.
     jobs = {
-      image       = "platform"
-      command     = ["interlock", "doctor"]
-      environment = merge(local.storage, var.settings)
-      secrets     = {}
-      health      = null
-      start       = 0
-      writable    = ["tmp", "scratch"]
-      spool       = null
-      duty        = "jobs"
-      group       = "jobs"
+      image   = "platform"
+      command = ["interlock", "doctor"]
+      environment = merge(local.storage, var.settings, {
+        IDENTITY_SOURCE = "env"
+        RUN_OWNER       = "${var.name}-jobs"
+        RUN_ROLE        = "ml_engineer"
+      })
+      secrets  = {}
+      health   = null
+      start    = 0
+      writable = ["tmp", "scratch"]
+      spool    = null
+      duty     = "jobs"
+      group    = "jobs"
     }
     # Makes the two databases and their users; the only task that is handed the administrator's secret.
     databases = {

@@ -168,6 +168,20 @@ run "each_duty_has_its_own_role" {
   }
 }
 
+run "jobs_act_in_their_own_name_and_in_the_role_that_serves" {
+  assert {
+    condition = {
+      for variable in jsondecode(aws_ecs_task_definition.this["jobs"].container_definitions)[0].environment : variable.name => variable.value
+      if contains(["IDENTITY_SOURCE", "RUN_OWNER", "RUN_ROLE"], variable.name)
+    } == { IDENTITY_SOURCE = "env", RUN_OWNER = "interlock-dev-jobs", RUN_ROLE = "ml_engineer" }
+    error_message = "deploy-check would be refused, or audited in another name."
+  }
+  assert {
+    condition     = contains(keys(aws_vpc_security_group_ingress_rule.flow), "jobs-to-dagster-webserver") && contains(keys(aws_vpc_security_group_ingress_rule.flow), "jobs-to-mlflow")
+    error_message = "The smoke test does not reach what it asks."
+  }
+}
+
 run "dagster_runs_its_daemon_once" {
   assert {
     condition     = aws_ecs_service.daemon.desired_count == 1 && aws_ecs_service.daemon.deployment_maximum_percent == 100
