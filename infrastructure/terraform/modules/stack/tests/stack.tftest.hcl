@@ -97,6 +97,17 @@ run "the_stack_fits_together" {
   }
 }
 
+run "a_deployment_is_told_where_it_goes" {
+  assert {
+    condition     = output.delivery.cluster == "interlock-dev" && length(output.delivery.subnets) == 3 && output.delivery.security_group == module.platform.jobs_security_group_id
+    error_message = "One-shot tasks would be started elsewhere."
+  }
+  assert {
+    condition     = length(output.delivery.alarms) > 0 && alltrue([for alarm in output.delivery.alarms : startswith(alarm, "interlock-dev-")])
+    error_message = "A deployment would be watched by no alarm, or by others than its own."
+  }
+}
+
 run "identity_must_be_chosen" {
   command = plan
 
