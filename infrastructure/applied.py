@@ -80,7 +80,7 @@ class Trial:
         """Applies the state bucket's own configuration, with local state."""
         terraform = self.terraform(BOOTSTRAP)
         counts: Counter[str] = Counter()
-        for words in (("init", "-input=false"), ("apply", "-auto-approve", "-json")):
+        for words in (("init", "-input=false", "-no-color"), ("apply", "-auto-approve", "-json")):
             answer = terraform.call(*words)
             if answer.code:
                 return failed(words[0], *answer.complaints)
@@ -100,7 +100,7 @@ class Trial:
             f"-backend-config=region={self.aws.region}",
             "-backend-config=use_path_style=true",
         )
-        answer = self.terraform(self.place).call("init", "-input=false", "-reconfigure", *words)
+        answer = self.terraform(self.place).call("init", "-input=false", "-no-color", *words)
         return ok("remote state") if answer.code == 0 else failed("init", *answer.complaints)
 
     def plan(self) -> Result:
@@ -166,7 +166,7 @@ class Trial:
         if answer.code:
             return failed("bootstrap", *answer.complaints)
         self.given.remove()
-        left = leftovers(self.aws)
+        left = leftovers(self.aws, [each.line for each in self.limits.kept])
         figures = f"{done(answer.messages)['delete']} resources of bootstrap destroyed"
         return failed(f"{len(left)} left", *left) if left else ok(figures)
 

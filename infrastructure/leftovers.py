@@ -6,7 +6,8 @@ should be. Anything else is a leftover.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -15,7 +16,6 @@ from infrastructure.local_aws import LocalAws
 # Service, call, the list in its answer, what names an entry; calls that need no argument.
 LISTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("s3", "list_buckets", "Buckets", "Name"),
-    ("ecs", "list_clusters", "clusterArns", ""),
     ("ecs", "list_task_definitions", "taskDefinitionArns", ""),
     ("rds", "describe_db_clusters", "DBClusters", "DBClusterIdentifier"),
     ("rds", "describe_db_instances", "DBInstances", "DBInstanceIdentifier"),
@@ -40,9 +40,17 @@ LISTS: Final[tuple[tuple[str, str, str, str], ...]] = (
 GONE: Final = frozenset({"deleted", "DELETED", "INACTIVE"})  # listed for a while, but over
 
 
-def leftovers(aws: LocalAws) -> tuple[str, ...]:
-    """Everything that is still there, one line each."""
+def leftovers(aws: LocalAws, kept: Iterable[str] = ()) -> tuple[str, ...]:
+    """Everything that is still there, one line each.
+
+    Args:
+        aws: The local AWS API.
+        kept: Regular expressions of lines to leave out: what moto keeps although it is deleted.
+    """
     found = list(_lists(aws))
+    ecs = aws.client("ecs")
+    clusters = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"]
+    found += [f"ecs: {each['clusterName']}" for each in clusters if each["status"] not in GONE]
     ec2 = aws.client("ec2")
     vpcs = ec2.describe_vpcs()["Vpcs"]
     found += [f"ec2: {each['VpcId']}" for each in vpcs if not each.get("IsDefault")]
@@ -51,7 +59,7 @@ def leftovers(aws: LocalAws) -> tuple[str, ...]:
         told = kms.describe_key(KeyId=each["KeyId"])["KeyMetadata"]
         if told["KeyState"] != "PendingDeletion" and told["KeyManager"] == "CUSTOMER":
             found.append(f"kms: {each['KeyId']}: {told.get('Description', '')}")
-    return tuple(sorted(found))
+    return tuple(sorted(each for each in found if not any(re.match(one, each) for one in kept)))
 
 
 def _lists(aws: LocalAws) -> Iterator[str]:

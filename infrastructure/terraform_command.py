@@ -44,7 +44,8 @@ class Answer:
         found = tuple(diagnostics(self.messages))
         if found or self.code == 0:
             return found
-        return tuple(each for each in self.errors.splitlines() if each.strip(" │╷╵"))[:40]
+        lines = (each.strip(" │╷╵") for each in self.errors.splitlines())
+        return tuple(each for each in lines if each)[:40]
 
 
 def json_lines(text: str) -> Iterator[Mapping[str, Any]]:

@@ -150,7 +150,7 @@ def test_errors_of_terraform_are_told_with_their_resource() -> None:
 
 def test_a_failure_without_json_is_told_in_terraforms_words() -> None:
     answer = terraform_command.Answer(1, "", "╷\n│ Error: no backend\n╵\n")
-    assert answer.complaints == ("│ Error: no backend",)
+    assert answer.complaints == ("Error: no backend",)
 
 
 def test_test_runs_are_counted() -> None:
@@ -221,9 +221,9 @@ def test_every_exception_beside_a_resource_has_its_reason() -> None:
                 assert len(reason.split()) >= 3, f"{file}: {line}"
 
 
-@pytest.mark.parametrize("limit", moto_limits.read().limits, ids=lambda limit: limit.resource)
-def test_each_limit_of_moto_concerns_a_resource_that_exists(limit: moto_limits.Limit) -> None:
-    assert limit.resource in moto_limits.declared(TERRAFORM / limit.module)
+@pytest.mark.parametrize("limit", moto_limits.read().limits, ids=lambda each: each.resources[0])
+def test_each_limit_of_moto_concerns_resources_that_exist(limit: moto_limits.Limit) -> None:
+    assert set(limit.resources) <= set(moto_limits.declared(TERRAFORM / limit.module))
 
 
 def test_each_correction_of_moto_is_listed_with_its_reason() -> None:
@@ -231,28 +231,58 @@ def test_each_correction_of_moto_is_listed_with_its_reason() -> None:
     assert listed == list(moto_server.CORRECTIONS)
 
 
-def test_limits_of_one_module_share_its_override_file(tmp_path: Path) -> None:
-    made = tuple(
-        moto_limits.Limit(
-            module="modules/a",
-            resource=f"aws_x.{name}",
-            effect="overlooked",
-            moto="answers without the attribute",
-            override=f'resource "aws_x" "{name}" {{}}',
-        )
-        for name in ("one", "two")
+MODULE = """\
+resource "aws_x" "one" {
+  for_each = local.ones
+
+  name = each.key
+}
+
+resource "aws_x" "two" {
+  name = "two"
+
+  lifecycle {
+    ignore_changes = [parts[0].count, size] # why [not]
+  }
+}
+"""
+
+
+def limit(**fields: Any) -> moto_limits.Limit:
+    told = {"module": "modules/a", "effect": "left out", "moto": "answers without the attribute"}
+    return moto_limits.Limit.model_validate(told | fields)
+
+
+def test_what_is_left_out_or_overlooked_is_overridden_beside_the_module(tmp_path: Path) -> None:
+    folder = tmp_path / "modules" / "a"
+    folder.mkdir(parents=True)
+    (folder / "main.tf").write_text(MODULE)
+    limits = (
+        limit(resources=["aws_x.one"], outputs=["names"]),
+        limit(resources=["aws_x.two"], effect="overlooked", attributes=["size", "colour"]),
     )
-    (tmp_path / "modules" / "a").mkdir(parents=True)
-    moto_limits.write_overrides(tmp_path, made)
-    text = (tmp_path / "modules/a" / moto_limits.OVERRIDE_FILE).read_text()
-    assert text.count("resource") == 2
+    moto_limits.write_overrides(tmp_path, limits)
+    assert (folder / moto_limits.OVERRIDE_FILE).read_text() == (
+        'resource "aws_x" "one" {\n  for_each = {}\n}\n'
+        'output "names" {\n  value = null\n}\n'
+        'resource "aws_x" "two" {\n  lifecycle {\n'
+        "    ignore_changes = [parts[0].count, size, colour]\n  }\n}\n"
+    )
 
 
-def test_a_limit_without_a_reason_is_refused() -> None:
-    with pytest.raises(ValidationError, match="moto"):
-        moto_limits.Limit(
-            module="a", resource="aws_x.y", effect="left out", moto="no", override="x"
-        )
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resources": ["aws_x.y"], "moto": "no"},
+        {"resources": ["y"]},
+        {"resources": []},
+        {"resources": ["aws_x.y"], "attributes": ["size"]},
+        {"resources": ["aws_x.y"], "effect": "overlooked"},
+    ],
+)
+def test_an_incomplete_limit_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        limit(**wrong)
 
 
 POLICY = json.dumps(
