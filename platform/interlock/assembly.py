@@ -11,12 +11,14 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 import interlock
-from interlock.actions.authority import Authority, RunContext
+from interlock.actions.authority import UNVERIFIED, Authority, RunContext
 from interlock.actions.workspace import SYSTEM_PATHS, Workspace, nobody_is_believed
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.credentials import Credentials
@@ -25,19 +27,37 @@ from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
-from interlock.adapters.signer import KMS_SCHEME, is_signed_by, read_public_keys
+from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier, RunPrincipals
+from interlock.adapters.signer import KMS_SCHEME, is_signed_by, open_signer, read_public_keys
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
-from interlock.errors import ConfigurationError
+from interlock.errors import ConfigurationError, SignInRefused
 from interlock.governance.audit import (
     RunRef,
     Stream,
 )
 from interlock.governance.policy import PolicyEngine, RequestContext
 from interlock.governance.principal import Environment, IdentitySource, Principal
-from interlock.settings import REPOSITORY, Settings, principal
+from interlock.settings import REPOSITORY, Settings, principal, scheduler_principal
 
 PROBE_PREFIX = "_interlock/"
+
+
+@dataclass(frozen=True)
+class Signing:
+    """How a process says who acts.
+
+    Attributes:
+        source: Where principals come from.
+        environment: Where it runs.
+        signer: Signs identities; None in a process that holds no key.
+        verifier: Checks them.
+    """
+
+    source: IdentitySource
+    environment: str
+    signer: IdentitySigner | None
+    verifier: IdentityVerifier
 
 
 def utc_now() -> datetime:
@@ -84,12 +104,16 @@ def open_audit_log(settings: Settings, store: ObjectStore) -> AuditLog:
     )
 
 
-def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspace:
+def open_workspace(
+    settings: Settings, *, secrets: Mapping[str, str], believe_token: bool = True
+) -> Workspace:
     """Everything that actions work with.
 
     Args:
         settings: Of this process.
         secrets: Where a product's named secrets are looked up, e.g. a database's address.
+        believe_token: Whether this process may act as whose IDENTITY_TOKEN it holds; not the
+            code location, whose runs say themselves who they act for.
 
     Returns:
         The workspace.
@@ -116,7 +140,7 @@ def open_workspace(settings: Settings, *, secrets: Mapping[str, str]) -> Workspa
     )
     registry = ModelRegistry(connection)
     return Workspace(
-        authority=open_authority(settings, store, principal(settings)),
+        authority=open_own_authority(settings, store, believe_token=believe_token),
         store=store,
         tracker=ExperimentTracker(connection),
         registry=registry,
@@ -158,6 +182,71 @@ def open_authority(settings: Settings, store: ObjectStore, who: Principal) -> Au
         code_version=code_version(),
         probe=lambda: store.probe(settings.audit_bucket, PROBE_PREFIX),
         clock=utc_now,
+    )
+
+
+def open_own_authority(
+    settings: Settings, store: ObjectStore, *, believe_token: bool = True
+) -> Authority:
+    """Who this process acts for: the operator's word, or whose token it holds, or nobody.
+
+    Args:
+        settings: Of this process.
+        store: The object store that they name.
+        believe_token: As for ``open_workspace``.
+
+    Returns:
+        The authority; one that permits nothing when nobody proves who they are.
+
+    Raises:
+        ConfigurationError: The environment, or outside dev the owner, is not given.
+        PolicyError: The policies do not load.
+        StoreUnavailable: The directory cannot be asked.
+    """
+    if settings.identity_source is IdentitySource.ENV:
+        return open_authority(settings, store, principal(settings))
+    authority = open_authority(settings, store, UNVERIFIED)
+    if not believe_token or settings.identity_token is None:
+        return authority.unverified("nothing says who acts")
+    try:
+        person = open_credentials(settings, store).check_token(settings.identity_token)
+    except SignInRefused as error:
+        return authority.unverified(f"IDENTITY_TOKEN: {error.why}")
+    return authority.acting_as(person.principal)
+
+
+def open_signing(settings: Settings) -> Signing:
+    """How this process says who acts.
+
+    Raises:
+        SigningError: A key is named and cannot be used.
+    """
+    signer = None
+    if settings.identity_key is not None:
+        # Stays open as long as the process lives.
+        key = ExitStack().enter_context(
+            open_signer(settings.identity_key, region=settings.aws_region)
+        )
+        signer = IdentitySigner(key, clock=utc_now)
+    return Signing(
+        source=settings.identity_source,
+        environment=str(settings.environment or ""),
+        signer=signer,
+        verifier=_identity_verifier(settings),
+    )
+
+
+def run_principals(settings: Settings) -> Callable[[Workspace], RunPrincipals] | None:
+    """What finds the principal of a run; None where principals are the operator's word.
+
+    Raises:
+        SigningError: IDENTITY_PUBLIC_KEYS holds something else than public keys.
+    """
+    if settings.identity_source is IdentitySource.ENV:
+        return None
+    verifier = _identity_verifier(settings)
+    return lambda workspace: RunPrincipals(
+        verifier, open_directory(settings, workspace.store), service=scheduler_principal()
     )
 
 
@@ -225,6 +314,13 @@ def _standing_context(
     )
 
 
+def _identity_verifier(settings: Settings) -> IdentityVerifier:
+    keys = settings.identity_public_keys
+    return IdentityVerifier(
+        nobody_is_believed if keys is None else is_signed_by(read_public_keys(keys))
+    )
+
+
 def _verifier(settings: Settings) -> Callable[[bytes, bytes, str], bool]:
     """Who is believed to have approved; nobody where no public key is given.
 
@@ -238,8 +334,8 @@ def _verifier(settings: Settings) -> Callable[[bytes, bytes, str], bool]:
 
 def _private_paths(settings: Settings) -> tuple[Path, ...]:
     """What no product may make a snapshot of."""
-    key = settings.approval_key
-    keys = () if key is None or key.startswith(KMS_SCHEME) else (Path(key).absolute(),)
+    named = (settings.approval_key, settings.identity_key)
+    keys = [Path(key).absolute() for key in named if key and not key.startswith(KMS_SCHEME)]
     return (*SYSTEM_PATHS, settings.home, Path.home() / ".aws", REPOSITORY / ".env", *keys)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import dagster as dg
 
-from interlock.assembly import open_tokens, open_workspace
+from interlock.assembly import open_tokens, open_workspace, run_principals
 from interlock.components.model_product import ModelProductComponent
 from interlock.components.model_product.component import guard_resource
 from interlock.components.model_product.reconciler import reconciler_sensor
@@ -81,8 +81,9 @@ def default_guard() -> Guard:
     """The guard of this process, from its environment; opened when a step needs it."""
     settings = load_settings()
     return Guard(
-        lambda: open_workspace(load_settings(), secrets=process_environment()),
+        lambda: open_workspace(load_settings(), secrets=process_environment(), believe_token=False),
         tokens=open_tokens(settings),
+        principals=run_principals(settings),
     )
 
 

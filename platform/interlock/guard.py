@@ -25,11 +25,13 @@ from interlock.actions.evidence import Upstream
 from interlock.actions.reconcile import Reconciled, reconcile
 from interlock.actions.waiting import known_models
 from interlock.actions.workspace import Workspace
+from interlock.adapters.run_identity import RUN_TAG, RunFacts, RunPrincipals, digest_of
 from interlock.adapters.tokens import RunTokens
 from interlock.assembly import process_context
 from interlock.errors import (
     AccessDenied,
     EvidenceError,
+    IdentityError,
     InterlockError,
     RegistryUnavailable,
     StoreUnavailable,
@@ -56,6 +58,8 @@ class Guard:
         open_workspace: Opens the workspace; called once, when the first step needs it.
         tokens: Issues and checks what proves that a schedule started a run; None without a
             signing key.
+        principals: Finds whom a run's signed tag names; None where principals are the
+            operator's word.
         report: Told what each step does, besides Dagster's own log; for progress displays.
     """
 
@@ -64,10 +68,12 @@ class Guard:
         open_workspace: Callable[[], Workspace],
         *,
         tokens: RunTokens | None = None,
+        principals: Callable[[Workspace], RunPrincipals] | None = None,
         report: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self._open = open_workspace
         self._tokens = tokens
+        self._principals = principals
         self._report = report
         self._workspace: Workspace | None = None
         self._opening = threading.Lock()
@@ -230,8 +236,24 @@ class Guard:
     def _acting(
         self, context: dg.AssetExecutionContext, product: ModelProduct, run: RunContext
     ) -> Workspace:
-        """The workspace for the run's principal: the scheduler's for a proven tick."""
+        """The workspace for the run's principal.
+
+        Whom its signed tag names, where people sign in; the scheduler for a proven tick; else
+        whom this process acts for, which is nobody where people sign in.
+        """
         workspace = self.workspace
+        signed = context.run.tags.get(RUN_TAG)
+        if signed is not None and self._principals is not None:
+            facts = facts_of(context.run, workspace.authority.environment.value)
+            try:
+                principal, identity = self._principals(workspace).of_run(signed, facts)
+            except IdentityError as error:
+                run.report(error.message)
+                return workspace.unverified(error.message)
+            behalf = identity.on_behalf_of
+            return workspace.acting_as(
+                principal, standing={"on_behalf_of": behalf} if behalf else None
+            )
         token = context.run.tags.get(SCHEDULE_TOKEN_TAG)
         if token is None or self._tokens is None:
             return workspace
@@ -250,10 +272,19 @@ class Guard:
             )
         ):
             return workspace.acting_as(scheduler_principal())
-        run.report(
-            "the schedule token of this run is not its own; acting as the operator's RUN_OWNER"
-        )
+        run.report("the schedule token of this run is not its own; it proves nothing")
         return workspace
+
+
+def facts_of(run: dg.DagsterRun, environment: str) -> RunFacts:
+    """What a run is, as far as its signed tag is bound to it."""
+    return RunFacts(
+        run_id=run.run_id,
+        job=run.job_name,
+        plan=run.execution_plan_snapshot_id or "",
+        config=digest_of(run.run_config),
+        environment=environment,
+    )
 
 
 def _was_started_by(instance: dg.DagsterInstance, schedule: str, run_id: str) -> bool:

@@ -27,6 +27,7 @@ from interlock.variables import MAX_RETENTION_DAYS, VARIABLES
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_KEYS = frozenset({"APPROVAL_KEY", "IDENTITY_KEY", "IDENTITY_TOKEN"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -51,6 +52,9 @@ class Settings:
     run_signing_key: str | None = field(repr=False)
     approval_key: str | None
     approval_public_keys: Path | None
+    identity_key: str | None
+    identity_public_keys: Path | None
+    identity_token: str | None = field(repr=False)
     mlflow_tracking_uri: str | None = field(repr=False)
     min_accuracy: float | None
     min_f1_score: float | None
@@ -98,6 +102,9 @@ class Settings:
             run_signing_key=read.optional("RUN_SIGNING_KEY", variables.one_line),
             approval_key=read.optional("APPROVAL_KEY", variables.one_line),
             approval_public_keys=read.optional("APPROVAL_PUBLIC_KEYS", variables.file_path),
+            identity_key=read.optional("IDENTITY_KEY", variables.one_line),
+            identity_public_keys=read.optional("IDENTITY_PUBLIC_KEYS", variables.file_path),
+            identity_token=read.optional("IDENTITY_TOKEN", variables.one_line),
             mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", variables.one_line),
             min_accuracy=read.optional("MIN_ACCURACY", variables.share),
             min_f1_score=read.optional("MIN_F1_SCORE", variables.share),
@@ -196,9 +203,10 @@ def process_environment() -> Mapping[str, str]:
 
 
 def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child process: this one's, without the approval key, with additions.
+    """The environment of a child process: this one's, without keys that sign, with additions.
 
-    No service and no run may sign approvals, so none of them is told where the key is.
+    No service and no run may sign approvals, so none of them is told where that key is; only
+    those that sign identities are told where the other one is.
 
     Args:
         additions: Variables to add or replace.
@@ -206,7 +214,7 @@ def child_environment(additions: Mapping[str, str]) -> dict[str, str]:
     Returns:
         All variables.
     """
-    inherited = {name: value for name, value in os.environ.items() if name != "APPROVAL_KEY"}
+    inherited = {name: value for name, value in os.environ.items() if name not in _KEYS}
     return {**inherited, **additions}
 
 
@@ -269,6 +277,11 @@ def principal(settings: Settings) -> Principal:
         verified_by=str(settings.identity_source),
         teams=settings.run_teams,
     )
+
+
+def operator_name(settings: Settings) -> str:
+    """Whose word it is where nobody signs in: RUN_OWNER, or the operating system's user."""
+    return settings.run_owner or _operating_system_user()
 
 
 def scheduler_principal() -> Principal:

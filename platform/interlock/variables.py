@@ -85,6 +85,20 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
             Variable(
                 "APPROVAL_PUBLIC_KEYS", "", "PEM file with the keys whose approvals are believed"
             ),
+            Variable(
+                "IDENTITY_KEY",
+                "",
+                "Signs who acts: a PEM file or awskms:///alias/NAME; for web server and daemon",
+            ),
+            Variable(
+                "IDENTITY_PUBLIC_KEYS", "", "PEM file with the keys whose identities are believed"
+            ),
+            Variable(
+                "IDENTITY_TOKEN",
+                "",
+                "Token of a service account that the command line acts as",
+                secret=True,
+            ),
             Variable("MLFLOW_TRACKING_URI", "", "MLflow; unset means the embedded one"),
             Variable("MIN_ACCURACY", "", "Lowest accuracy that any product may ask for, 0 to 1"),
             Variable("MIN_F1_SCORE", "", "Lowest F1 score that any product may ask for, 0 to 1"),
@@ -123,12 +137,10 @@ def choice(choices: type[T]) -> Callable[[str], T]:
 
 
 def identity_source(value: str) -> IdentitySource:
-    """Reads where principals come from; what is not built yet is refused."""
-    if value in {IdentitySource.LOCAL, IdentitySource.OIDC_PROXY}:
-        raise ValueError(f"env: {value} is not available in this version")
-    if value != IdentitySource.ENV:
-        raise ValueError("env (local and oidc-proxy are not available in this version)")
-    return IdentitySource.ENV
+    """Reads where principals come from; ``schedule`` is for the platform itself."""
+    if value not in {IdentitySource.ENV, IdentitySource.LOCAL, IdentitySource.OIDC_PROXY}:
+        raise ValueError("one of: env, local, oidc-proxy")
+    return IdentitySource(value)
 
 
 def person_role(value: str) -> Role:

@@ -40,11 +40,14 @@ from interlock.governance.audit import (
     as_reason,
 )
 from interlock.governance.policy import Action, Decision, PolicyEngine, RequestContext, Resource
-from interlock.governance.principal import Environment, IdentitySource, Principal
+from interlock.governance.principal import Environment, IdentitySource, Principal, Role
 
 __all__ = ["Authority", "Governed", "RunContext"]
 
 log = logging.getLogger(__name__)
+
+UNVERIFIED = Principal(name="unverified", role=Role.VIEWER, verified_by="nobody")
+"""Whoever did not prove who they are."""
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Authority:
         code_version: What code acts, part of every record's evidence.
         probe: Tests the store's promises; called once, before the first action.
         clock: The time, aware UTC.
+        standing: What every record says besides, e.g. on whose behalf a service acts.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Authority:
         code_version: str,
         probe: Callable[[], None],
         clock: Callable[[], datetime],
+        standing: Mapping[str, Any] | None = None,
     ) -> None:
         self.principal = principal
         self.environment = environment
@@ -90,26 +95,45 @@ class Authority:
         self._code_version = code_version
         self._probe = probe
         self._clock = clock
+        self._standing = dict(standing or {})
         self._readiness = _Readiness()
 
-    def acting_as(self, principal: Principal) -> Authority:
+    def acting_as(
+        self, principal: Principal, *, standing: Mapping[str, Any] | None = None
+    ) -> Authority:
         """The same authority for another principal.
 
         Args:
-            principal: Whom the platform itself vouches for: the scheduler's service account.
+            principal: Whom the platform itself vouches for: a person whose identity was
+                verified, or a service account.
+            standing: What every record of theirs says besides.
 
         Returns:
             The authority; what was probed stays probed.
         """
+        return self._of(principal, IdentitySource(principal.verified_by), standing or {})
+
+    def unverified(self, why: str) -> Authority:
+        """The same authority for somebody who did not prove who they are: it permits nothing.
+
+        Args:
+            why: What was found instead of a proof; part of every record.
+        """
+        return self._of(UNVERIFIED, None, {"identity": as_reason(why)})
+
+    def _of(
+        self, principal: Principal, source: IdentitySource | None, standing: Mapping[str, Any]
+    ) -> Authority:
         other = Authority(
             principal=principal,
             environment=self.environment,
             engine=self.engine,
             audit=self.audit,
-            context=replace(self.context, identity_source=IdentitySource(principal.verified_by)),
+            context=replace(self.context, identity_source=source),
             code_version=self._code_version,
             probe=self._probe,
             clock=self._clock,
+            standing=standing,
         )
         other._readiness = self._readiness
         return other
@@ -272,6 +296,7 @@ class Authority:
         return {
             "policy_hash": self.engine.policy_hash,
             "code_version": self._code_version,
+            **self._standing,
             **(evidence or {}),
         }
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from interlock.actions.authority import Authority
 from interlock.adapters.lease import Lease
@@ -90,9 +91,15 @@ class Workspace:
         message = envelope.signed_bytes
         return any(self.verify(message, each.value, each.key_id) for each in envelope.signatures)
 
-    def acting_as(self, principal: Principal) -> Workspace:
-        """The same world for another principal."""
-        return replace(self, authority=self.authority.acting_as(principal))
+    def acting_as(
+        self, principal: Principal, *, standing: Mapping[str, Any] | None = None
+    ) -> Workspace:
+        """The same world for another principal; ``standing`` is part of every record of theirs."""
+        return replace(self, authority=self.authority.acting_as(principal, standing=standing))
+
+    def unverified(self, why: str) -> Workspace:
+        """The same world for somebody who did not prove who they are."""
+        return replace(self, authority=self.authority.unverified(why))
 
     def lease(self, product: str, holder: str) -> Lease:
         """The right to change a product's state, held by one run at a time."""

@@ -15,18 +15,18 @@ from interlock.actions.authority import Authority, RunContext
 from interlock.adapters.credentials import Credentials
 from interlock.adapters.directory import Directory, Person
 from interlock.assembly import (
-    open_authority,
     open_credentials,
     open_directory,
+    open_own_authority,
     open_store,
     process_context,
 )
 from interlock.cli import view
 from interlock.cli.entering import checked_settings
 from interlock.cli.verb import Terminal
-from interlock.governance.principal import IdentitySource, Role
+from interlock.governance.principal import IdentitySource, Principal, Role
 from interlock.local.platform import connected
-from interlock.settings import principal
+from interlock.settings import operator_name
 from interlock.variables import team_list
 
 ROLES = [role.value for role in Role]
@@ -41,19 +41,19 @@ class Accounts:
         run: Where this happens.
         directory: Who there is.
         credentials: Where secrets are kept.
+        operator: Whose word it is that the first administrator is right.
     """
 
     authority: Authority
     run: RunContext
     directory: Directory
     credentials: Credentials
+    operator: str
 
     def on_the_operators_word(self) -> Accounts:
         """The same, acting as an administrator, which is right for the first account alone."""
-        operator = replace(
-            self.authority.principal,
-            role=Role.PLATFORM_ADMIN,
-            verified_by=str(IdentitySource.ENV),
+        operator = Principal(
+            name=self.operator, role=Role.PLATFORM_ADMIN, verified_by=str(IdentitySource.ENV)
         )
         return replace(self, authority=self.authority.acting_as(operator))
 
@@ -69,10 +69,11 @@ def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
     with connected(checked_settings(terminal), echo=terminal.say) as settings:
         store = open_store(settings)
         yield Accounts(
-            authority=open_authority(settings, store, principal(settings)),
+            authority=open_own_authority(settings, store),
             run=process_context("user", terminal.say),
             directory=open_directory(settings, store),
             credentials=open_credentials(settings, store),
+            operator=operator_name(settings),
         )
 
 

@@ -11,7 +11,7 @@ from interlock.cli.checks import Check, Health, checked, fail, ok, warn
 from interlock.cli.trail import waiting_records
 from interlock.errors import InterlockError
 from interlock.governance.policy import PolicyEngine
-from interlock.governance.principal import Environment
+from interlock.governance.principal import Environment, IdentitySource
 from interlock.ml.source import S3_SCHEME
 from interlock.product import ModelProduct
 from interlock.settings import REPOSITORY, Settings, principal, process_environment
@@ -57,6 +57,15 @@ def source(product: ModelProduct) -> Check:
 
 def identity(settings: Settings) -> Check:
     """Who acts, and who vouches for that."""
+    source = settings.identity_source
+    if source is not IdentitySource.ENV:
+        if settings.identity_public_keys is None:
+            return fail(
+                "identity",
+                f"people sign in ({source}), and no signed identity is believed",
+                "set IDENTITY_PUBLIC_KEYS to the public half of the servers' key",
+            )
+        return ok("identity", f"people sign in ({source})")
     who = principal(settings)
     text = f"{who.name} ({who.role}), verified by {who.verified_by}"
     if settings.environment in {None, Environment.DEV}:
@@ -70,7 +79,7 @@ def identity(settings: Settings) -> Check:
     return warn(
         "identity",
         f"{text}: the operator's word alone, as every event records",
-        "use a source of verified tokens once there is one",
+        "let people sign in: IDENTITY_SOURCE=local or oidc-proxy",
     )
 
 

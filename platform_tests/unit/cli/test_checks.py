@@ -189,6 +189,14 @@ def test_identity(tmp_path: Path, environ: dict[str, str], health: Health) -> No
     require_remedy(check)
 
 
+def test_identity_where_people_sign_in(tmp_path: Path) -> None:
+    nobody = checks_platform.identity(settings_of(tmp_path, IDENTITY_SOURCE="local"))
+    assert nobody.health is Health.FAIL
+    require_remedy(nobody)
+    known = settings_of(tmp_path, IDENTITY_SOURCE="oidc-proxy", IDENTITY_PUBLIC_KEYS="keys.pem")
+    assert checks_platform.identity(known).found == "people sign in (oidc-proxy)"
+
+
 def test_waiting_records_are_a_warning(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     assert checks_platform.spool(settings).health is Health.OK

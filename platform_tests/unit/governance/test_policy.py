@@ -316,7 +316,7 @@ def test_operators_word_is_no_identity_outside_dev_unless_chosen(
     facts: dict[str, Any] = {"identity_source": IdentitySource.ENV, "identity_chosen": chosen}
     decision = decide(Role.ML_ENGINEER, Action.MODEL_TRAIN, environment, **facts)
     assert decision.policies == ("identity-must-be-chosen",)
-    assert "from env must be chosen explicitly" in decision.reason
+    assert "from env: it must be verified, or outside dev be chosen explicitly" in decision.reason
 
 
 @pytest.mark.parametrize("environment", Environment)
