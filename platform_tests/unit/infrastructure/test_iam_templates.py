@@ -22,6 +22,8 @@ EXPECTED = {
     "delivery-plan",
     "execution",
     "execution-databases",
+    "execution-jobs",
+    "execution-run",
     "flow-logs",
     "key-approval",
     "key-state",

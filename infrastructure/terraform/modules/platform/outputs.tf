@@ -44,8 +44,13 @@ output "run_task_role_arn" {
 }
 
 output "execution_role_arn" {
-  description = "Role with which ECS and Batch start containers."
+  description = "Role with which ECS starts the containers of services."
   value       = aws_iam_role.execution["execution"].arn
+}
+
+output "run_execution_role_arn" {
+  description = "Role with which ECS and Batch start runs; it reads the secrets of runs alone."
+  value       = aws_iam_role.execution["execution-run"].arn
 }
 
 output "task_role_arns" {

@@ -18,12 +18,12 @@ locals {
     dagster_secret_arn         = var.database.dagster_secret_arn
     data_bucket_arn            = var.data_bucket.arn
     environment                = var.environment
-    execution_role_arn         = aws_iam_role.execution["execution"].arn
     master_secret_arn          = var.database.master_secret_arn
     mlflow_secret_arn          = var.database.mlflow_secret_arn
     name                       = var.name
     partition                  = local.partition
     region                     = local.region
+    run_execution_role_arn     = aws_iam_role.execution["execution-run"].arn
     run_task_definition_family = "${var.name}-run"
     run_task_role_arn          = aws_iam_role.task["run"].arn
     secrets_key_arn            = var.kms_key_arn
@@ -57,10 +57,12 @@ resource "aws_iam_role_policy" "task" {
   policy = templatefile("${local.policies}/task-${each.key}.json.tftpl", local.policy_values)
 }
 
-# What ECS itself needs to start a container: image, log stream, secrets. The database's administrator
-# secret is handed to the one job that makes the databases, which therefore has a role of its own here.
+# What ECS itself needs to start a container: image, log stream, secrets. Who starts tasks may give them any
+# role that they may pass, in place of the task's own. So whatever is started by name has a role of its
+# own here, which reads the secrets of its family and no others; the services share the last one, which nobody
+# who starts tasks may pass.
 resource "aws_iam_role" "execution" {
-  for_each = toset(["execution", "execution-databases"])
+  for_each = toset(concat(["execution"], [for family in keys(local.one_shot) : "execution-${family}"]))
 
   name               = "${var.name}-${each.key}"
   description        = "Starts containers of ${var.name}"

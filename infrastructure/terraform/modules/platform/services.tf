@@ -10,7 +10,7 @@ resource "aws_ecs_task_definition" "this" {
   network_mode             = "awsvpc"
   cpu                      = try(var.sizes[each.key].cpu, local.one_shot[each.key].cpu)
   memory                   = try(var.sizes[each.key].memory, local.one_shot[each.key].memory)
-  execution_role_arn       = aws_iam_role.execution[each.key == "databases" ? "execution-databases" : "execution"].arn
+  execution_role_arn       = aws_iam_role.execution[contains(keys(local.one_shot), each.key) ? "execution-${each.key}" : "execution"].arn
   task_role_arn            = aws_iam_role.task[local.containers[each.key].duty].arn
   skip_destroy             = var.environment != "dev" # a rollback needs the revisions of before
   tags                     = var.tags

@@ -141,7 +141,7 @@ module "batch" {
   subnet_ids            = module.network.private_subnet_ids
   run_security_group_id = module.platform.run_security_group_id
   run_task_role_arn     = module.platform.run_task_role_arn
-  execution_role_arn    = module.platform.execution_role_arn
+  execution_role_arn    = module.platform.run_execution_role_arn
   image                 = "${module.registry.repository_urls["platform"]}:${var.site.image_tag}"
   environment_variables = module.platform.run_environment
   secrets               = module.platform.run_secrets

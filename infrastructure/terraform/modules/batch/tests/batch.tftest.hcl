@@ -8,7 +8,7 @@ variables {
   subnet_ids            = ["subnet-0a", "subnet-0b", "subnet-0c"]
   run_security_group_id = "sg-run"
   run_task_role_arn     = "arn:aws:iam::123456789012:role/interlock-dev-task-run"
-  execution_role_arn    = "arn:aws:iam::123456789012:role/interlock-dev-execution"
+  execution_role_arn    = "arn:aws:iam::123456789012:role/interlock-dev-execution-run"
   image                 = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/interlock-dev/platform:0.1.0"
   environment_variables = { ENVIRONMENT = "dev" }
   secrets               = { RUN_SIGNING_KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:key-AbCdEf" }

@@ -68,7 +68,7 @@ run "who_watches_starts_the_jobs_task_alone" {
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.this["watch"].policy).Statement :
       statement.Resource if contains(statement.Action, "iam:PassRole")
-    ] == [["arn:aws:iam::123456789012:role/interlock-dev-task-jobs", "arn:aws:iam::123456789012:role/interlock-dev-execution"]]
+    ] == [["arn:aws:iam::123456789012:role/interlock-dev-task-jobs", "arn:aws:iam::123456789012:role/interlock-dev-execution-jobs"]]
     error_message = "Another role can be handed on."
   }
 }

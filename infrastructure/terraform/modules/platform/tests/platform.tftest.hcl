@@ -168,6 +168,25 @@ run "each_duty_has_its_own_role" {
   }
 }
 
+# Who may pass a role to a task may have a command act in it, so no role reads more than its containers are handed.
+run "what_is_started_by_name_reads_its_own_secrets_alone" {
+  assert {
+    condition = alltrue([for family in ["run", "jobs", "databases"] :
+      toset(flatten([for statement in jsondecode(aws_iam_role_policy.execution["execution-${family}"].policy).Statement :
+        statement.Resource if contains(statement.Action, "secretsmanager:GetSecretValue")
+      ])) ==
+      toset([for secret in jsondecode(aws_ecs_task_definition.this[family].container_definitions)[0].secrets :
+        trimsuffix(secret.valueFrom, ":password::")
+      ])
+    ])
+    error_message = "An execution role reads other secrets than its containers are handed."
+  }
+  assert {
+    condition     = strcontains(aws_iam_role_policy.task["daemon"].policy, aws_iam_role.execution["execution-run"].arn)
+    error_message = "The daemon cannot start runs."
+  }
+}
+
 run "jobs_act_in_their_own_name_and_in_the_role_that_serves" {
   assert {
     condition = {
