@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Asks for each.
 
     Returns:
-        0 when all may be deployed, else the largest exit code of those that may not.
+        0 when all may be deployed, else 1 or the largest exit code of those that may not.
     """
     made = argparse.ArgumentParser(prog="check_models.py", description="deploy-check for each.")
     made.add_argument("--models", required=True, type=references)
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for reference in options.models:
         print(f"== deploy-check {reference}", flush=True)
         done = subprocess.run([*before, "deploy-check", reference], check=False)
-        worst = max(worst, done.returncode)
+        if done.returncode:  # negative when a signal ended it, which permits nothing
+            worst = max(worst, 1, done.returncode)
     if not options.models:
         print("no model is named in DEPLOY_MODELS, so none is checked")
     return worst

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import check_models
@@ -97,6 +99,19 @@ def test_environment_that_serves_no_model_has_nothing_to_check(
     assert check_models.main(["--models="]) == 0
     assert "none is checked" in capsys.readouterr().out
     assert check_models.references(" A  B@challenger ") == ["A", "B@challenger"]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"), [("exit 0", 0), ("exit 2", 2), ("kill -9 $$", 1), ("kill -15 $$", 1)]
+)
+def test_check_that_was_killed_permits_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, expected: int
+) -> None:
+    command = tmp_path / "interlock"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert check_models.main(["--models=Model"]) == expected
 
 
 @pytest.fixture
