@@ -135,8 +135,8 @@ SECRETS: Mapping[str, frozenset[str]] = {
 }
 SERVICES = ("code-server", "dagster-daemon", "dagster-webserver", "mlflow")
 FAMILIES = (*SECRETS, *SERVICES)
-# Registers every family's definition, with its roles, and could have any of them do anything: who may
-# sign in as it is GitHub's environment to decide.
+# Registers every family's definition, with its roles, and could have any of them do anything: who
+# may sign in as it is GitHub's environment to decide.
 REGISTERS_EVERYTHING = f"{ROLE}delivery-deploy"
 TO_TASKS: Mapping[str, str] = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
 
@@ -152,7 +152,7 @@ def started_by(policies: Policies, role: str) -> set[str]:
 
 
 def secrets_within_reach(policies: Policies, role: str) -> set[str]:
-    """Secrets that a command can read whose task is started with any role that this one may pass."""
+    """Secrets that a command can read in a task with any role that this one may pass."""
     through = {"kms:ViaService": "secretsmanager.eu-central-1.amazonaws.com"}
     return {
         secret
