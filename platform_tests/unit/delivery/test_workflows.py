@@ -245,3 +245,13 @@ def test_a_linter_that_is_not_here_is_named() -> None:
     run, left_out = check_workflows.commands(["a.yml"], lambda _: None)
     assert len(run) == 2
     assert "actionlint" in left_out[0]
+
+
+def test_deployment_and_last_check_have_an_hour_of_credentials_each() -> None:
+    """What came before must not use up what the way back needs."""
+    (job,) = (job for _, job in jobs(FOLDER / "deploy.yml"))
+    did = [step.get("uses", "").partition("@")[0] or step.get("run", "") for step in job["steps"]]
+    doing = [each for each in did if each != "actions/upload-artifact"]
+    for place, each in enumerate(doing):
+        if each.startswith(("make deploy ", "make deploy-check ")):
+            assert doing[place - 1] == "aws-actions/configure-aws-credentials", each
