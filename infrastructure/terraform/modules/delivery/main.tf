@@ -76,5 +76,6 @@ resource "aws_iam_role_policy" "this" {
     region                  = data.aws_region.current.region
     state_bucket_arn        = var.state_bucket_arn
     state_key_arn           = var.state_key_arn
+    storage_key_arn         = var.storage_key_arn
   })
 }

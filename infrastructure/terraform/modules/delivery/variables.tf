@@ -116,3 +116,13 @@ variable "state_key_arn" {
     error_message = "state_key_arn is the ARN of a KMS key."
   }
 }
+
+variable "storage_key_arn" {
+  description = "KMS key of the buckets, whose environment marks a plan compares."
+  type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.storage_key_arn))
+    error_message = "storage_key_arn is the ARN of a KMS key."
+  }
+}

@@ -192,4 +192,5 @@ module "delivery" {
   oidc_client_secret_arn = var.site.oidc.client_secret_arn
   state_bucket_arn       = var.site.state.bucket_arn
   state_key_arn          = var.site.state.key_arn
+  storage_key_arn        = module.storage.storage_key_arn
 }

@@ -16,6 +16,7 @@ variables {
   oidc_client_secret_arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:oidc-AbCdEf"
   state_bucket_arn       = "arn:aws:s3:::interlock-state"
   state_key_arn          = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  storage_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/22222222-2222-3333-4444-555555555555"
 }
 
 run "each_role_is_bound_to_one_repository_and_one_place" {
@@ -51,6 +52,25 @@ run "who_deploys_hands_on_the_roles_of_tasks_alone" {
     condition = alltrue([for role in ["images", "plan"] :
     !strcontains(aws_iam_role_policy.this[role].policy, "iam:PassRole") && !strcontains(aws_iam_role_policy.this[role].policy, "ecs:RunTask")])
     error_message = "Who pushes or plans could start tasks."
+  }
+}
+
+run "who_plans_reads_the_state_of_this_environment_alone" {
+  assert {
+    condition = toset(flatten([for statement in jsondecode(aws_iam_role_policy.this["plan"].policy).Statement :
+      statement.Resource if contains(statement.Action, "s3:GetObject")
+      ])) == toset([
+      "arn:aws:s3:::interlock-state/interlock/dev.tfstate",
+      "arn:aws:s3:::interlock-dev-artifacts-123456789012/_interlock/environment.json",
+      "arn:aws:s3:::interlock-dev-audit-123456789012/_interlock/environment.json",
+      "arn:aws:s3:::interlock-dev-data-123456789012/_interlock/environment.json",
+    ])
+    error_message = "A plan reads objects of others."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.this["plan"].policy).Statement :
+    statement.Condition.StringEquals["s3:prefix"] if contains(statement.Action, "s3:ListBucket")] == [["interlock/dev.tfstate", "env:/"]]
+    error_message = "A plan lists states of others."
   }
 }
 
