@@ -405,6 +405,72 @@ def test_cut_off_anywhere_and_started_again(
         assert environment.images() == environment.images_at(None)
 
 
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)]
+)
+def test_interrupted_deployment_is_taken_back_first(
+    environment: Environment, number: signal.Signals, code: int
+) -> None:
+    before = environment.services()
+    with subprocess.Popen(
+        environment.command(COMMIT_A, "--watch-seconds=60"),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if " stable: " in line:
+                process.send_signal(number)
+                break
+        for line in process.stdout:
+            if " failed: " in line:
+                process.send_signal(signal.SIGTERM)  # whoever cancels insists
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == code
+    assert environment.services() == before
+    assert environment.images() == environment.images_at(None)
+    assert environment.record["status"] == "rolled-back"
+
+
+def test_missing_smoke_test_rolls_back(environment: Environment) -> None:
+    before = environment.services()
+    done = environment.deploy(COMMIT_A, smoke=("no-such-program",))
+    assert done.code == 1
+    assert "FileNotFoundError" in done.said
+    assert environment.services() == before
+    assert environment.images() == environment.images_at(None)
+    assert environment.record["status"] == "rolled-back"
+
+
+def test_failure_on_the_way_back_keeps_nothing_else_from_going_back(
+    environment: Environment,
+) -> None:
+    """Here a service and the job definition, which somebody took away meanwhile."""
+    before = environment.services()
+    program = (
+        "import boto3, sys; b = boto3.client('batch'); e = boto3.client('ecs');"
+        "d = b.describe_job_definitions(status='ACTIVE')['jobDefinitions'];"
+        f"n = '{environment.name}';"
+        "[b.deregister_job_definition(jobDefinition=j['jobDefinitionArn'])"
+        " for j in d if j['jobDefinitionName'].startswith(n)];"
+        "e.delete_service(cluster=n, service='mlflow', force=True);"
+        "sys.exit(1)"
+    )
+    done = environment.deploy(COMMIT_A, smoke=(sys.executable, "-c", program))
+    assert done.code == 1
+    assert environment.services() | {"mlflow": ""} == before | {"mlflow": ""}
+    assert environment.record["status"] == "rollback-failed"
+    reported = environment.record["steps"][-2]
+    assert reported["step"] == "not rolled back"
+    for said in (f"{environment.name}-run-spot: ", "no active service mlflow"):
+        assert said in reported["text"]
+        assert said in done.said
+    for family in ("run", "jobs", "databases"):
+        definition = environment.definition(f"{environment.name}-{family}")
+        assert definition["containerDefinitions"][0]["image"].endswith(OLD)
+
+
 def test_release_without_provenance_is_refused(environment: Environment) -> None:
     commit = "c" * 40
     for image in IMAGES:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProcessFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
-    except (InterlockError, ClientError, BotoCoreError) as error:
+    except (InterlockError, ClientError, BotoCoreError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return REFUSED
     print(f"{options.environment} runs {options.release}")

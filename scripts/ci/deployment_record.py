@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -36,16 +37,27 @@ class DeploymentRecord:
         self._document = {"schema": SCHEMA, **head, "status": "begun", "former": None}
 
     def began(self, former: Mapping[str, Any]) -> None:
-        """Notes what ran before, ahead of the first change."""
+        """Notes what ran before, ahead of the first change.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         self._document |= {"status": "deploying", "former": former}
         self._write()
 
     def step(self, name: str, text: str) -> None:
-        """Notes what was done."""
+        """Notes what was done; a full disk or a closed pipe hinders no deployment or way back."""
         time = self._clock().isoformat(timespec="seconds")
         self._steps.append({"time": time, "step": name, "text": text})
-        self._say(f"{time} {name}: {text}")
-        self._write()
+        self._try_to_say(f"{time} {name}: {text}")
+        try:
+            self._write()
+        except OSError as error:
+            self._try_to_say(f"{time} record: it could not be written: {error}")
+
+    def _try_to_say(self, line: str) -> None:
+        with suppress(OSError):
+            self._say(line)
 
     def ended(self, status: str) -> None:
         """Notes how it ended: succeeded, rolled-back or rollback-failed."""

@@ -2,10 +2,11 @@
 
 The order: refuse while an alarm fires; register revisions; let the new image prepare the
 databases; switch what is started anew (runs, jobs, bursts) and update the services; wait until
-ECS calls them stable; smoke test; watch the alarms for some minutes. Whatever of that fails, the
-services go back to exactly the revisions they came from, and the newest revision of every other
-family says again what it said before (ECS starts the newest; nothing is deregistered, so the
-delivery role needs no right to).
+ECS calls them stable; smoke test; watch the alarms for some minutes. Whatever of that fails or is
+interrupted, the services go back to exactly the revisions they came from, and the newest revision
+of every other family says again what it said before (ECS starts the newest; nothing is
+deregistered, so the delivery role needs no right to). No failure on the way back keeps the rest of
+it from being tried.
 
 Each step looks at what is there first, so the same deployment may be started again after it was
 cut off anywhere: see ``revisions.py`` for how it then knows where it came from.
@@ -16,11 +17,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from delivery_target import DATABASES, SERVICES, DeliveryTarget
 from deployment_record import DeploymentRecord
+from interruption import interruptions
 from one_shot import OneShotTasks
 from revisions import JobRevisions, Revision, TaskRevisions
 
@@ -110,19 +113,25 @@ class Rollout:
         Raises:
             ProcessFailed: It failed; what ran before runs again, or the record says what not.
             ConfigurationError: It was refused before anything was touched.
+            KeyboardInterrupt: It was interrupted, by Ctrl-C; what ran before runs again.
+            SystemExit: The same, by SIGTERM.
         """
         self._refuse_firing_alarms()
         formers = self._formers()
         self.record.began(formers.document())
-        try:
-            self._deploy(formers)
-        except (InterlockError, ClientError, BotoCoreError) as error:
-            self.record.step("failed", str(error))
-            self._take_back(formers)
-            raise ProcessFailed(
-                f"the deployment failed and was rolled back: {error}",
-                remedy="mend what failed and deploy again",
-            ) from error
+        with interruptions() as signals:
+            try:
+                self._deploy(formers)
+            except BaseException as error:
+                signals.ignore()
+                self.record.step("failed", _words(error))
+                self._take_back(formers)
+                if not isinstance(error, Exception):
+                    raise
+                raise ProcessFailed(
+                    f"the deployment failed and was rolled back: {_words(error)}",
+                    remedy="mend what failed and deploy again",
+                ) from error
         self.record.ended("succeeded")
 
     def _deploy(self, formers: Formers) -> None:
@@ -189,9 +198,9 @@ class Rollout:
         self.record.step("databases", "prepared")
 
     def _update(self, wanted: Mapping[str, Revision]) -> None:
-        present = self._described()
+        present = self._found()
         for service, revision in wanted.items():
-            if present[service]["taskDefinition"] == revision.arn:
+            if present.get(service, {}).get("taskDefinition") == revision.arn:
                 self.record.step("update", f"{service} is at {_short(revision.arn)} already")
                 continue
             self.ecs.update_service(
@@ -241,34 +250,43 @@ class Rollout:
     # --- the way back
 
     def _take_back(self, formers: Formers) -> None:
-        try:
-            self._restore(formers)
-            self._update(formers.services)
-            self._wait_until_stable(
-                {name: each.arn for name, each in formers.services.items()}, watched=False
-            )
-        except (InterlockError, ClientError, BotoCoreError) as error:
-            self.record.step("not rolled back", str(error))
+        back: dict[str, str] = {}
+        errors: list[str] = []
+        for service, former in formers.services.items():
+            failed = _attempt(service, partial(self._update, {service: former}))
+            errors += failed
+            if not failed:
+                back[service] = former.arn
+        for family, former in formers.families.items():
+            errors += _attempt(family, partial(self._restore_family, former))
+        for name, former in formers.jobs.items():
+            errors += _attempt(name, partial(self._restore_job, former))
+        errors += _attempt("services", partial(self._wait_until_stable, back, watched=False))
+        if errors:
+            self.record.step("not rolled back", "; ".join(errors))
             self.record.ended("rollback-failed")
             raise ProcessFailed(
-                f"the deployment failed, and so did its rollback: {error}",
-                remedy="the record names the former revision of each service; update them by hand",
-            ) from error
+                f"the deployment failed, and so did its rollback: {'; '.join(errors)}",
+                remedy="the record names what ran before of each; put back by hand what is named",
+            )
         self.record.ended("rolled-back")
 
-    def _restore(self, formers: Formers) -> None:
-        for former in formers.families.values():
-            newest = self.tasks.restore(former)
-            self.record.step("restore", f"{_short(newest.arn)} says what {_short(former.arn)} does")
-        for former in formers.jobs.values():
-            newest = self.jobs.restore(former)
-            self.record.step("restore", f"{_short(newest.arn)} is Batch's newest")
+    def _restore_family(self, former: Revision) -> None:
+        newest = self.tasks.restore(former)
+        self.record.step("restore", f"{_short(newest.arn)} says what {_short(former.arn)} does")
+
+    def _restore_job(self, former: Revision) -> None:
+        newest = self.jobs.restore(former)
+        self.record.step("restore", f"{_short(newest.arn)} is Batch's newest")
 
     # --- what AWS says
 
-    def _described(self) -> Mapping[str, Mapping[str, Any]]:
+    def _found(self) -> Mapping[str, Mapping[str, Any]]:
         answer = self.ecs.describe_services(cluster=self.target.cluster, services=list(SERVICES))
-        found = {each["serviceName"]: each for each in answer["services"]}
+        return {each["serviceName"]: each for each in answer["services"]}
+
+    def _described(self) -> Mapping[str, Mapping[str, Any]]:
+        found = self._found()
         missing = [
             name for name in SERVICES if found.get(name, {}).get("status", "MISSING") != "ACTIVE"
         ]
@@ -297,10 +315,26 @@ class Rollout:
         for first in range(0, len(names), ALARMS_AT_ONCE):
             answer = self.cloudwatch.describe_alarms(
                 AlarmNames=names[first : first + ALARMS_AT_ONCE],
-                AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                AlarmTypes=["MetricAlarm"],
             )
-            for each in (*answer["MetricAlarms"], *answer["CompositeAlarms"]):
+            for each in answer["MetricAlarms"]:
                 yield each["AlarmName"], each["StateValue"]
+
+
+def _attempt(what: str, step: Callable[[], None]) -> list[str]:
+    """Takes a step of the way back; whatever its failure is, the next one has to be taken."""
+    try:
+        step()
+    except Exception as error:  # noqa: BLE001 - it is reported with the others
+        return [f"{what}: {_words(error)}"]
+    return []
+
+
+def _words(error: BaseException) -> str:
+    """Of an error whose text may say nothing alone, as a KeyError's does not."""
+    if isinstance(error, InterlockError | ClientError | BotoCoreError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_stable(service: Mapping[str, Any], arn: str) -> bool:
