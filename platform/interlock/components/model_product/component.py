@@ -54,6 +54,7 @@ class ModelProductComponent(dg.Component):
             selection=dg.AssetSelection.groups(product.name),
             description=f"Raw data to registered version of {product.model}.",
             tags={PRODUCT_TAG: product.name},
+            owners=list(product.owners),
         )
         schedules: list[Any] = []
         if product.schedule is not None:

@@ -1,0 +1,90 @@
+"""What Dagster lets somebody do: its permission map, computed from the same policies as all else.
+
+A button is grey for the reason that the policies give. Where people sign in, launching is a right
+on the assets and jobs that they or their team own; the steps of a run ask the policies again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from interlock.governance.access import Action, Decision
+from interlock.governance.principal import Principal, account_of
+from interlock.webserver.dagster_names import NEEDED, OF_OWNERS, PermissionResult, Permissions
+
+NOBODY = "nobody is signed in"
+NEVER = "Interlock gives this to nobody"
+UNKNOWN = "this permission is new, and Interlock has no rule for it"
+OWNERS_ALONE = "only owners of the asset or job may do this"
+TEAM = "team:"
+
+Decide = Callable[[Action], Decision]
+
+
+class Rights:
+    """What one person may do in Dagster's UI.
+
+    Args:
+        principal: Who.
+        decide: Asks the policies about an action of theirs.
+        by_owner: Whether launching is a right on what they own.
+    """
+
+    def __init__(self, principal: Principal | None, decide: Decide, *, by_owner: bool) -> None:
+        self.principal = principal
+        self._decide = decide
+        self._by_owner = by_owner
+
+    @functools.cached_property
+    def everywhere(self) -> Mapping[str, PermissionResult]:
+        """Permission to whether they have it on everything, and why not."""
+        return {name: self._on_everything(name) for name in Permissions}
+
+    def for_owner(self, owner: str) -> Mapping[str, PermissionResult]:
+        """Permission to whether they have it on what belongs to an owner.
+
+        Args:
+            owner: A person's address, or ``team:`` and a team.
+        """
+        if not self._is(owner):
+            return {}
+        return {name: self._of_policies(name) for name in OF_OWNERS}
+
+    @property
+    def depend_on_owners(self) -> bool:
+        """Whether owners have to be asked for at all."""
+        return self._by_owner and any(self._of_policies(name).enabled for name in OF_OWNERS)
+
+    def _on_everything(self, permission: str) -> PermissionResult:
+        found = self._of_policies(permission)
+        if found.enabled and self._by_owner and permission in OF_OWNERS:
+            return PermissionResult(enabled=False, disabled_reason=OWNERS_ALONE)
+        return found
+
+    def _of_policies(self, permission: str) -> PermissionResult:
+        if permission not in NEEDED:
+            return PermissionResult(enabled=False, disabled_reason=UNKNOWN)
+        action = NEEDED[permission]
+        if action is None:
+            return PermissionResult(enabled=False, disabled_reason=NEVER)
+        if self.principal is None:
+            return PermissionResult(enabled=False, disabled_reason=NOBODY)
+        return self._answers[action]
+
+    @functools.cached_property
+    def _answers(self) -> Mapping[Action, PermissionResult]:
+        """Each action asked about once for a request."""
+        answers = {}
+        for action in dict.fromkeys(filter(None, NEEDED.values())):
+            decision = self._decide(action)
+            reason = None if decision.allowed else decision.reason
+            answers[action] = PermissionResult(enabled=decision.allowed, disabled_reason=reason)
+        return answers
+
+    def _is(self, owner: str) -> bool:
+        if self.principal is None:
+            return False
+        if owner.startswith(TEAM):
+            return owner.removeprefix(TEAM) in self.principal.teams
+        return account_of(owner) == self.principal.account

@@ -1,0 +1,134 @@
+"""Dagster's permission map for each role, and the contract with the installed Dagster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dagster_graphql.schema import create_schema
+
+from interlock.governance.access import Action, Decision, Resource
+from interlock.governance.policy import PolicyEngine, favourable_context
+from interlock.governance.principal import Environment, Principal, Role
+from interlock.webserver import rights as module
+from interlock.webserver.dagster_names import (
+    LOCATION_SCOPED_PERMISSIONS,
+    MUTATIONS,
+    NEEDED,
+    OF_OWNERS,
+    Permissions,
+)
+from interlock.webserver.rights import NEVER, NOBODY, OWNERS_ALONE, UNKNOWN, Rights
+
+ENGINE = PolicyEngine.load()
+LAUNCH = Permissions.LAUNCH_PIPELINE_EXECUTION
+
+
+def rights(
+    role: Role | None,
+    environment: Environment = Environment.PROD,
+    *,
+    by_owner: bool = False,
+    teams: frozenset[str] = frozenset(),
+) -> Rights:
+    principal = None if role is None else Principal("Ada@example.com", role, "local", teams)
+
+    def decide(action: Action) -> Decision:
+        assert principal is not None
+        return ENGINE.decide(
+            principal=principal,
+            action=action,
+            resource=Resource(action.resource_kind, "any"),
+            environment=environment,
+            context=favourable_context(environment),
+        )
+
+    return Rights(principal, decide, by_owner=by_owner)
+
+
+def enabled(of: Rights) -> set[str]:
+    return {str(name) for name, found in of.everywhere.items() if found.enabled}
+
+
+LAUNCHING = {str(name) for name in OF_OWNERS}
+SCHEDULING = {
+    "start_schedule",
+    "stop_running_schedule",
+    "schedule_dry_run",
+    "edit_dynamic_partitions",
+}
+ADMINISTERING = {
+    str(name) for name, action in NEEDED.items() if action is Action.PLATFORM_ADMINISTER
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "environment", "expected"),
+    [
+        (Role.VIEWER, Environment.DEV, set()),
+        (Role.AUDITOR, Environment.PROD, set()),
+        (Role.APPROVER, Environment.PROD, set()),
+        (Role.DATA_SCIENTIST, Environment.DEV, LAUNCHING | SCHEDULING),
+        (Role.DATA_SCIENTIST, Environment.PROD, set()),
+        (Role.ML_ENGINEER, Environment.PROD, LAUNCHING | SCHEDULING),
+        (Role.PLATFORM_ADMIN, Environment.PROD, ADMINISTERING),
+        (None, Environment.DEV, set()),
+    ],
+)
+def test_buttons_of_a_role_are_as_the_policies_say(
+    role: Role | None, environment: Environment, expected: set[str]
+) -> None:
+    assert enabled(rights(role, environment)) == expected
+
+
+def test_every_refusal_has_its_reason() -> None:
+    for role in (*Role, None):
+        for name, found in rights(role).everywhere.items():
+            assert found.enabled or found.disabled_reason, name
+    assert rights(None).everywhere[LAUNCH].disabled_reason == NOBODY
+    viewer = rights(Role.VIEWER).everywhere
+    assert viewer[LAUNCH].disabled_reason == "no policy permits it to the role viewer"
+    admin = rights(Role.PLATFORM_ADMIN).everywhere
+    assert admin[Permissions.REPORT_RUNLESS_ASSET_EVENTS].disabled_reason == NEVER
+
+
+def test_where_people_sign_in_launching_is_a_right_of_owners() -> None:
+    mine = rights(Role.ML_ENGINEER, by_owner=True, teams=frozenset({"risk"}))
+    assert mine.everywhere[LAUNCH].disabled_reason == OWNERS_ALONE
+    assert enabled(mine) == SCHEDULING
+    assert mine.depend_on_owners
+    for owner in ("team:risk", "ada@EXAMPLE.com"):
+        found = mine.for_owner(owner)
+        assert set(found) == OF_OWNERS
+        assert all(each.enabled for each in found.values())
+    for owner in ("team:fraud", "team:", "risk", "grace@example.com"):
+        assert mine.for_owner(owner) == {}
+
+
+def test_owner_without_the_role_may_not_launch_either() -> None:
+    mine = rights(Role.VIEWER, by_owner=True, teams=frozenset({"risk"}))
+    assert not any(found.enabled for found in mine.for_owner("team:risk").values())
+    assert not mine.depend_on_owners
+    nobody = rights(None, by_owner=True)
+    assert nobody.for_owner("team:risk") == {}
+    assert not nobody.depend_on_owners
+
+
+def test_permission_without_a_rule_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer = {name: action for name, action in NEEDED.items() if name != LAUNCH}
+    monkeypatch.setattr(module, "NEEDED", fewer)
+    found = rights(Role.ML_ENGINEER).everywhere[LAUNCH]
+    assert (found.enabled, found.disabled_reason) == (False, UNKNOWN)
+
+
+def test_contract_every_permission_of_this_dagster_has_a_rule() -> None:
+    assert set(NEEDED) == set(Permissions), "a new Dagster: give the new permission a rule"
+    assert set(LOCATION_SCOPED_PERMISSIONS) <= set(NEEDED)
+
+
+def test_contract_every_mutation_of_this_dagster_has_a_rule() -> None:
+    schema: Any = create_schema()
+    found = set(schema.graphql_schema.mutation_type.fields)
+    assert set(MUTATIONS) == found, "a new Dagster: give the new mutation a rule"
+    needed = {name for names in MUTATIONS.values() if names for name in names}
+    assert needed == set(Permissions)
