@@ -265,7 +265,9 @@ def test_wrong_environment_mark_leaves_the_buckets_untouched(location: Location)
 def test_assets_one_by_one_find_their_upstream(location: Location) -> None:
     for asset in ASSETS:
         assert location.alone(asset).success
-    assert len(location.world.audit.streams()) == len(ASSETS)
+    names = [stream.name for stream in location.world.audit.streams()]
+    assert len(names) == len(ASSETS) + 1
+    assert "champion.TinyModel" in names
     assert location.world.audit.verify().intact
     client = location.world.connection.client
     experiment = client.get_experiment_by_name("tiny").experiment_id
@@ -657,7 +659,8 @@ def test_pipeline_from_environment_variables_on_a_real_store(
         assert [gate.metric for gate in registration.gates][-1] == "accuracy", "a floor"
         audit = guard.workspace.authority.audit
         assert audit.verify().intact
-        (stream,) = audit.streams()
+        ledger, stream = audit.streams()
+        assert ledger.name == "champion.TinyModel"
         record = decode(audit.read(stream)[0].data).record
         assert (record.principal.name, record.principal.verified_by) == ("grace", "env")
         assert str(record.evidence["code_version"]).startswith("0.")

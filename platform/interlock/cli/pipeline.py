@@ -23,7 +23,7 @@ from interlock.assembly import open_tokens, open_workspace
 from interlock.cli.progress import PREPARE, Watcher
 from interlock.cli.run_document import PipelineRun
 from interlock.cli.run_state import dagster_instance, known_to_live
-from interlock.cli.trail import RunAudit, read_audit
+from interlock.cli.trail import RunAudit, read_audit, read_moves
 from interlock.cli.verb import unexpected
 from interlock.definitions import build_defs
 from interlock.errors import EvidenceError, GatesFailed, InterlockError
@@ -134,6 +134,7 @@ def run_pipeline(settings: Settings, product: ModelProduct, watcher: Watcher) ->
         error=_blocked(results) if result.success else _error(guard, product, results, result),
         seconds=guard.seconds,
         audit=_audit_of(guard, Stream(f"{product.name}-{run_id}", opened)),
+        promotion=_promotion_of(guard, results, run_id),
     )
 
 
@@ -189,6 +190,13 @@ def _audit_of(guard: ObservedGuard, stream: Stream) -> RunAudit:
         return read_audit(guard.workspace.authority.audit, stream)
     except InterlockError as error:  # the workspace itself could not be opened
         return RunAudit(stream, error=error)
+
+
+def _promotion_of(guard: ObservedGuard, results: Mapping[str, Any], run_id: str) -> RunAudit | None:
+    registration = results.get("registered_version")
+    if registration is None:
+        return None
+    return read_moves(guard.workspace.authority.audit, registration.version.name, run_id)
 
 
 @contextlib.contextmanager

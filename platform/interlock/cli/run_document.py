@@ -33,6 +33,7 @@ class PipelineRun:
         error: What stopped it; None when all steps ended well.
         seconds: Asset to wall clock, of all that began; ``total`` for the whole command.
         audit: Its trail.
+        promotion: What it recorded in the ledger of the model's champion; None for nothing.
     """
 
     product: str
@@ -41,6 +42,7 @@ class PipelineRun:
     error: InterlockError | None
     seconds: Mapping[str, float]
     audit: RunAudit
+    promotion: RunAudit | None = None
 
 
 def run_document(run: PipelineRun) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def run_document(run: PipelineRun) -> dict[str, Any]:
 
     Returns:
         ``product, run_id, assets, quarantine, candidates, metrics, intervals, gates, model,
-        audit, seconds``, and after a failure ``error``, after a denial ``denied`` as well.
+        audit, promotion, seconds``, and after a failure ``error``, after a denial ``denied`` as
+        well.
     """
     raw: RawSnapshot | None = run.results.get("raw_data")
     validated: ValidatedSnapshot | None = run.results.get("validated_data")
@@ -72,6 +75,7 @@ def run_document(run: PipelineRun) -> dict[str, Any]:
         "gates": [asdict(gate) for gate in registered.gates] if registered else [],
         "model": _model(registered),
         "audit": audit_document(run.audit),
+        "promotion": audit_document(run.promotion) if run.promotion else None,
         "seconds": {name: round(seconds, 3) for name, seconds in run.seconds.items()},
     }
     return document | (error_document(run.error) if run.error else {})

@@ -37,12 +37,14 @@ def run_view(document: Document) -> Iterator[RenderableType]:
     if document["model"] is not None:
         yield from _model(document["model"])
     yield from audit_view(document["audit"])
+    if document["promotion"] is not None:
+        yield from audit_view(document["promotion"], title="Promotion")
     yield view.heading("Time", _times(document["seconds"]))
 
 
-def audit_view(audit: Document) -> Iterator[RenderableType]:
-    """The audit trail of a run."""
-    yield view.heading("Audit trail", audit["stream"])
+def audit_view(audit: Document, *, title: str = "Audit trail") -> Iterator[RenderableType]:
+    """The audit trail of a run, or what it recorded about the champion."""
+    yield view.heading(title, audit["stream"])
     if audit["events"]:
         yield from events_view(audit["events"])
     if "error" in audit:

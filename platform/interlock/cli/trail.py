@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import RenderableType
@@ -14,7 +14,14 @@ from interlock.adapters.audit_spool import AuditSpool
 from interlock.cli import view
 from interlock.cli.run_state import RunState, state_of
 from interlock.errors import AuditError, InterlockError
-from interlock.governance.audit import AuditEvent, Stream, TrailReport, Unfinished, decode
+from interlock.governance.audit import (
+    AuditEvent,
+    Stream,
+    TrailReport,
+    Unfinished,
+    champion_ledger,
+    decode,
+)
 from interlock.governance.policy import Resource
 from interlock.settings import Settings
 
@@ -51,6 +58,38 @@ def read_audit(audit: AuditLog, stream: Stream) -> RunAudit:
         return RunAudit(stream, read_events(audit, stream), audit.verify(stream))
     except InterlockError as error:
         return RunAudit(stream, error=error)
+
+
+def read_moves(audit: AuditLog, model: str, run_id: str) -> RunAudit | None:
+    """What a run recorded about a model's champion, which has a ledger of its own.
+
+    Args:
+        audit: The trail.
+        model: Registered model.
+        run_id: Dagster's.
+
+    Returns:
+        The run's events of the ledger; that what others began there has no end is left out.
+        None when the run recorded nothing there.
+    """
+    ledger = champion_ledger(model)
+    try:
+        own = tuple(
+            event
+            for event in read_events(audit, ledger)
+            if event.record.run and event.record.run.dagster_run == run_id
+        )
+        if not own:
+            return None
+        report = audit.verify(ledger)
+    except InterlockError as error:
+        return RunAudit(ledger, error=error)
+    places = {event.chain.sequence for event in own}
+    streams = tuple(
+        replace(each, unfinished=tuple(u for u in each.unfinished if u.sequence in places))
+        for each in report.streams
+    )
+    return RunAudit(ledger, own, replace(report, streams=streams))
 
 
 def find_stream(audit: AuditLog, text: str) -> Stream:

@@ -81,7 +81,11 @@ def test_run_that_ends_well(run: Run, world: World) -> None:
     assert done.seconds.keys() == done.results.keys()
     assert ("trained_model", "logistic_regression: search 2/2") in heard.messages
     assert done.audit.verified
-    assert len(done.audit.events) == 10
+    assert len(done.audit.events) == 8
+    assert done.promotion is not None
+    assert done.promotion.verified
+    promoted = [(e.record.action, e.record.outcome.value) for e in done.promotion.events]
+    assert promoted == [("model:promote", "started"), ("model:promote", "succeeded")]
     assert done.audit.stream.name == f"tiny-{done.run_id}"
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from interlock.cli.next_steps import after_run
 from interlock.cli.run_document import PipelineRun, run_document
 from interlock.cli.run_view import run_view
-from interlock.cli.trail import RunAudit, read_audit
+from interlock.cli.trail import RunAudit, read_audit, read_moves
 from interlock.cli.verb import plain
 from interlock.errors import AccessDenied, StoreUnavailable
 from interlock.governance.audit import Stream
@@ -23,12 +23,12 @@ from interlock.governance.principal import Role
 
 DOCUMENT_KEYS = {
     *("product", "run_id", "assets", "quarantine", "candidates", "metrics", "intervals"),
-    *("gates", "model", "audit", "seconds"),
+    *("gates", "model", "audit", "promotion", "seconds"),
 }
 
 
 def pipeline_run(world: World, made: Made, **changes: Any) -> PipelineRun:
-    stream = Stream("tiny-run-1", next(iter(world.audit.streams())).opened)
+    (stream,) = [each for each in world.audit.streams() if each.name == "tiny-run-1"]
     run = PipelineRun(
         product="tiny",
         run_id="run-1",
@@ -36,6 +36,7 @@ def pipeline_run(world: World, made: Made, **changes: Any) -> PipelineRun:
         error=None,
         seconds={**dict.fromkeys(made.steps, 1.25), "total": 7.0},
         audit=read_audit(world.audit, stream),
+        promotion=read_moves(world.audit, "TinyModel", "run-1"),
     )
     return replace(run, **changes)
 
@@ -69,9 +70,14 @@ def test_document_holds_everything_that_a_run_made(
     assert document["model"]["tags"] == dict(steps.registration.version.tags)
     assert document["audit"]["verified"] is True
     assert [each["outcome"] for each in document["audit"]["events"]] == [
-        *("started", "succeeded") * 5,
+        *("started", "succeeded") * 4,
     ]
-    assert len(world.records()) == len(document["audit"]["events"])
+    promotion = document["promotion"]
+    assert promotion["verified"] is True
+    assert promotion["stream"] == "champion.TinyModel"
+    assert [(each["action"], each["outcome"]) for each in promotion["events"]] == world.moves()
+    assert world.moves() == [("model:promote", "started"), ("model:promote", "succeeded")]
+    assert len(world.records()) == len(document["audit"]["events"]) + len(promotion["events"])
     assert document["seconds"]["total"] == 7.0
 
 
@@ -87,9 +93,16 @@ def test_tables_say_the_same_and_fit(document: dict[str, Any], width: int) -> No
     assert "TinyModel version 1" in tables
     for name in document["model"]["tags"]:
         assert name in tables
-    assert "Verified: 10 events" in tables
+    assert "Verified: 8 events" in tables
+    assert "\nPromotion  champion.TinyModel" in tables
+    assert "Verified: 2 events" in tables
     assert "7.0 s in total: 5.0 s in steps, 2.0 s around them" in tables
     assert "deploy-check TinyModel\n" in commands
+
+
+def test_promotion_by_another_run_is_not_shown_as_its_own(made: tuple[World, Made]) -> None:
+    assert read_moves(made[0].audit, "TinyModel", "run-2") is None
+    assert read_moves(made[0].audit, "OtherModel", "run-1") is None
 
 
 def test_quarantine_names_the_rules_that_most_rows_broke(world: World) -> None:
