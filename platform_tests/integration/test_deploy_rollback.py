@@ -156,10 +156,16 @@ class Environment:
             for image in IMAGES:
                 self.push(image, commit)
 
-    def register(self, name: str) -> None:
+    def register(self, name: str, **settings: str) -> None:
         image = f"{REGISTRY}/{self.name}/{IMAGE_OF.get(name, 'platform')}@{OLD}"
         containers = [
-            {"name": name, "image": image, "memory": 512, "essential": True},
+            {
+                "name": name,
+                "image": image,
+                "memory": 512,
+                "essential": True,
+                "environment": [{"name": key, "value": each} for key, each in settings.items()],
+            },
             {"name": "collector", "image": SIDECAR, "memory": 128, "essential": False},
         ]
         self.clients["ecs"].register_task_definition(
@@ -319,6 +325,56 @@ def test_failing_smoke_test_rolls_back_to_the_exact_revisions(environment: Envir
     assert environment.images() == environment.images_at(COMMIT_B)
 
 
+def settings(definition: dict[str, Any]) -> dict[str, str]:
+    """Of its first container."""
+    container = definition["containerDefinitions"][0]
+    return {each["name"]: each["value"] for each in container["environment"]}
+
+
+@pytest.mark.parametrize("release", [COMMIT_A, COMMIT_B])
+def test_what_terraform_changed_arrives_with_the_next_deployment(
+    environment: Environment, release: str
+) -> None:
+    environment.deploy(COMMIT_A)
+    before = environment.services()
+    for name in ("code-server", "run"):
+        environment.register(name, LIMIT="2")
+    assert environment.deploy(release, smoke=FAILS).code == 1
+    assert environment.services() == before
+    assert settings(environment.definition(before["code-server"])) == {}
+    done = environment.deploy(release)
+    assert done.code == 0, done.said
+    assert environment.images() == environment.images_at(release)
+    arns = (environment.services()["code-server"], f"{environment.name}-run")
+    for arn in arns:
+        assert settings(environment.definition(arn)) == {"LIMIT": "2"}
+    assert environment.deploy(release).code == 0
+    assert environment.services()["code-server"] == arns[0]
+
+
+def test_copy_that_the_way_back_made_is_not_taken_for_terraforms(environment: Environment) -> None:
+    """Terraform registers a revision while a deployment runs, which then fails."""
+    ecs = environment.clients["ecs"]
+    changing = (
+        "import boto3; e = boto3.client('ecs');"
+        f"d = e.describe_task_definition(taskDefinition='{environment.name}-run:1');"
+        "d = d['taskDefinition']; c = d['containerDefinitions'];"
+        "c[0]['environment'] = [{'name': 'LIMIT', 'value': '2'}];"
+        "e.register_task_definition(family=d['family'], containerDefinitions=c); exit(1)"
+    )
+    assert environment.deploy(COMMIT_A, smoke=(sys.executable, "-c", changing)).code == 1
+    newest = environment.definition(f"{environment.name}-run")
+    assert settings(newest) == {}
+    assert environment.deploy(COMMIT_A).code == 0
+    assert settings(environment.definition(f"{environment.name}-run")) == {"LIMIT": "2"}
+    # What Terraform took back counts no more; without any of its own, the current one does.
+    for number in (1, 3):
+        ecs.deregister_task_definition(taskDefinition=f"{environment.name}-run:{number}")
+    assert environment.deploy(COMMIT_B).code == 0
+    assert settings(environment.definition(f"{environment.name}-run")) == {"LIMIT": "2"}
+    assert environment.images() == environment.images_at(COMMIT_B)
+
+
 def test_smoke_test_sees_the_new_release(environment: Environment, tmp_path: Path) -> None:
     seen = tmp_path / "seen.json"
     program = (
@@ -469,6 +525,21 @@ def test_failure_on_the_way_back_keeps_nothing_else_from_going_back(
     for family in ("run", "jobs", "databases"):
         definition = environment.definition(f"{environment.name}-{family}")
         assert definition["containerDefinitions"][0]["image"].endswith(OLD)
+
+
+def test_back_to_the_former_release_after_another_was_cut_off(environment: Environment) -> None:
+    environment.deploy(COMMIT_A)
+    with subprocess.Popen(
+        environment.command(COMMIT_B, "--watch-seconds=60"), text=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if " stable: " in line:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert environment.images() == environment.images_at(COMMIT_B)
+    assert environment.deploy(COMMIT_A).code == 0
+    assert environment.images() == environment.images_at(COMMIT_A)
 
 
 def test_release_without_provenance_is_refused(environment: Environment) -> None:

@@ -1,9 +1,10 @@
 """Revisions of task and job definitions: the next one for a release, and the way back.
 
-A new revision is the old one with other image digests; whatever else Terraform wrote stays. It
-carries in its tags which release it belongs to, which revision it replaces, and, once a
-deployment has ended well, that it was proven. So a deployment that was interrupted finds its way
-from AWS alone: on another machine, and without a file of its own.
+A new revision of a task definition is Terraform's newest one with other image digests, so what
+Terraform changed since the last deployment arrives with this one. It carries in its tags which
+release it belongs to, which revision it replaces, and, once a deployment has ended well, that it
+was proven; a copy that the way back made carries of which it is one. So a deployment that was
+interrupted finds its way from AWS alone: on another machine, and without a file of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from interlock.errors import ConfigurationError
 RELEASE_TAG: Final = "interlock:release"
 REPLACES_TAG: Final = "interlock:replaces"
 PROVEN_TAG: Final = "interlock:proven"
-OWN_TAGS: Final = (RELEASE_TAG, REPLACES_TAG, PROVEN_TAG)
+RESTORES_TAG: Final = "interlock:restores"
+OWN_TAGS: Final = (RELEASE_TAG, REPLACES_TAG, PROVEN_TAG, RESTORES_TAG)
 # What RegisterTaskDefinition takes of what DescribeTaskDefinition gives.
 TASK_KEYS: Final = (
     "family",
@@ -59,11 +61,18 @@ class Revision:
         arn: Its ARN.
         body: What it would be registered with, without tags.
         tags: Its tags.
+        is_active: Whether it can still be started.
     """
 
     arn: str
     body: Mapping[str, Any]
     tags: Mapping[str, str]
+    is_active: bool = True
+
+    @property
+    def is_terraforms(self) -> bool:
+        """Whether no deployment registered it."""
+        return RELEASE_TAG not in self.tags and RESTORES_TAG not in self.tags
 
     @property
     def unproven_successor_of(self) -> str | None:
@@ -108,6 +117,7 @@ class TaskRevisions:
             arn=definition["taskDefinitionArn"],
             body={key: definition[key] for key in TASK_KEYS if key in definition},
             tags={each["key"]: each["value"] for each in found.get("tags", [])},
+            is_active=definition["status"] == "ACTIVE",
         )
 
     def former(self, family_or_arn: str) -> Revision:
@@ -118,22 +128,23 @@ class TaskRevisions:
         """The revision of this release; registered unless it is there.
 
         Args:
-            former: What it replaces.
+            former: What it replaces, and the place to go back to.
         """
-        body = self._body(former)
+        newest = self.find(str(former.body["family"]))
+        base = self._terraforms(newest) or former
+        body = self._body(base)
         if body == former.body:
             return former
-        newest = self.find(str(former.body["family"]))
         if newest.body == body and newest.tags.get(REPLACES_TAG) == former.arn:
             return newest
-        return self._register(body, _tags(former, self._release))
+        return self._register(body, _tags(base, former, self._release))
 
     def restore(self, former: Revision) -> Revision:
         """Makes what a former revision says the newest of its family again."""
         newest = self.find(str(former.body["family"]))
         if newest.body == former.body and newest.unproven_successor_of is None:
             return newest
-        return self._register(former.body, former.tags)
+        return self._register(former.body, {**former.tags, RESTORES_TAG: former.arn})
 
     def prove(self, revision: Revision) -> None:
         """Notes that a deployment with this revision ended well."""
@@ -141,12 +152,24 @@ class TaskRevisions:
             tags = [{"key": PROVEN_TAG, "value": "true"}]
             self._ecs.tag_resource(resourceArn=revision.arn, tags=tags)
 
-    def _body(self, former: Revision) -> Mapping[str, Any]:
+    def _terraforms(self, newest: Revision) -> Revision | None:
+        """The newest revision that Terraform registered and has not taken back."""
+        family, _, last = newest.arn.rpartition(":")
+        for number in range(int(last), 0, -1):
+            try:
+                found = self.find(f"{family}:{number}")
+            except self._ecs.exceptions.ClientException:
+                continue  # that one was deleted
+            if found.is_active and found.is_terraforms:
+                return found
+        return None
+
+    def _body(self, base: Revision) -> Mapping[str, Any]:
         containers = [
             {**each, "image": reimaged(each["image"], self._digests)}
-            for each in former.body["containerDefinitions"]
+            for each in base.body["containerDefinitions"]
         ]
-        return {**former.body, "containerDefinitions": containers}
+        return {**base.body, "containerDefinitions": containers}
 
     def _register(self, body: Mapping[str, Any], tags: Mapping[str, str]) -> Revision:
         listed = [{"key": key, "value": value} for key, value in tags.items()]
@@ -185,7 +208,7 @@ class JobRevisions:
         newest = self._all(str(former.body["jobDefinitionName"]))[-1]
         if newest.body == body and newest.tags.get(REPLACES_TAG) == former.arn:
             return newest
-        return self._register(body, _tags(former, self._release))
+        return self._register(body, _tags(former, former, self._release))
 
     def restore(self, former: Revision) -> Revision:
         """Makes what a former revision says the newest again."""
@@ -235,6 +258,6 @@ def _proven(revision: Revision, find: Callable[[str], Revision | None]) -> Revis
     return revision
 
 
-def _tags(former: Revision, release: str) -> dict[str, str]:
-    kept = {key: value for key, value in former.tags.items() if key not in OWN_TAGS}
+def _tags(base: Revision, former: Revision, release: str) -> dict[str, str]:
+    kept = {key: value for key, value in base.tags.items() if key not in OWN_TAGS}
     return {**kept, RELEASE_TAG: release, REPLACES_TAG: former.arn}

@@ -142,7 +142,8 @@ class Rollout:
             if family != databases:
                 self._switch(family, formers)
         for name, former in formers.jobs.items():
-            self.started_jobs[name] = self.jobs.next(former)
+            revision = self.jobs.next(former)
+            self.started_jobs[name] = self.jobs.restore(former) if revision == former else revision
             self.record.step("batch", f"newest is {_short(self.started_jobs[name].arn)}")
         self._update({name: self.started[name] for name in formers.services})
         self._wait_until_stable({name: self.started[name].arn for name in formers.services})
@@ -185,7 +186,10 @@ class Rollout:
             )
 
     def _switch(self, family: str, formers: Formers) -> Revision:
-        self.started[family] = self.tasks.next(formers.families[family])
+        former = formers.families[family]
+        revision = self.tasks.next(former)
+        # A deployment of another release that was cut off may have left its own as the newest.
+        self.started[family] = self.tasks.restore(former) if revision == former else revision
         self.record.step("family", f"newest of {family} is {_short(self.started[family].arn)}")
         return self.started[family]
 
