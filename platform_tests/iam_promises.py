@@ -165,6 +165,12 @@ def no_lock_is_short(policies: Policies, asked: Request) -> bool:
     return not (short and policies.may(asked))
 
 
+def no_lock_is_too_long(policies: Policies, asked: Request) -> bool:
+    days = asked.value("s3:object-lock-remaining-retention-days")
+    too_long = days is not None and int(days) > RETENTION_DAYS + 1
+    return not (too_long and policies.may(asked))
+
+
 def buckets_are_the_administrators(policies: Policies, asked: Request) -> bool:
     return asked.principal == ADMINISTRATOR or not policies.may(asked)
 
@@ -225,6 +231,9 @@ PROMISES: Mapping[Promise, st.SearchStrategy[Request]] = {
     nothing_is_written_without_the_lock: requests(st.just("s3:PutObject"), objects(AUDIT)),
     nothing_is_overwritten: requests(st.just("s3:PutObject"), objects(AUDIT)),
     no_lock_is_short: requests(
+        st.sampled_from(["s3:PutObject", "s3:PutObjectRetention"]), objects(AUDIT)
+    ),
+    no_lock_is_too_long: requests(
         st.sampled_from(["s3:PutObject", "s3:PutObjectRetention"]), objects(AUDIT)
     ),
     buckets_are_the_administrators: requests(

@@ -49,6 +49,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "cluster_name": NAME,
     "data_bucket_arn": DATA,
     "environment": "staging",
+    "maximum_retention_days": str(RETENTION_DAYS + 1),
     "minimum_retention_days": str(RETENTION_DAYS - 1),
     "name": NAME,
     "partition": "aws",

@@ -25,6 +25,7 @@ from iam_promises import (
     buckets_are_the_administrators,
     marks_are_the_administrators,
     no_lock_is_short,
+    no_lock_is_too_long,
     nothing_goes_in_the_clear,
     nothing_is_encrypted_with_another_key,
     nothing_is_overwritten,
@@ -176,6 +177,10 @@ MUTANTS: Mapping[str, tuple[Promise, Policies]] = {
     "overwrites": (
         nothing_is_overwritten,
         POLICIES.without("bucket-audit", "NothingOverwritten"),
+    ),
+    "locks for a century": (
+        no_lock_is_too_long,
+        POLICIES.without("bucket-audit", "LockedNoLonger"),
     ),
     "short locks": (no_lock_is_short, POLICIES.without("bucket-audit", "LockedLongEnough")),
     "audit bucket's lock is anybody's": (

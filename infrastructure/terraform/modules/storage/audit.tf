@@ -4,6 +4,10 @@ locals {
   # S3 counts the days that are left of a lock in whole days, and a lock begins some moments before S3 sees
   # it: an event locked for 90 days may count as 89.
   minimum_retention_days = var.retention_days - 1
+
+  # Nobody can take a lock back, so a writer must not be able to lock for a century either. The day is for
+  # clocks that differ.
+  maximum_retention_days = var.retention_days + 1
 }
 
 resource "aws_s3_bucket_object_lock_configuration" "audit" {

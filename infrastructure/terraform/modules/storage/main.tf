@@ -101,6 +101,7 @@ resource "aws_s3_bucket_policy" "this" {
     account_id             = local.account_id
     administrator_role_arn = var.administrator_role_arn
     bucket_arn             = each.value.arn
+    maximum_retention_days = local.maximum_retention_days
     minimum_retention_days = local.minimum_retention_days
     name                   = var.name
     partition              = local.partition

@@ -63,7 +63,7 @@ run "the_audit_policy_denies_everybody" {
 
   assert {
     condition = length(setsubtract(
-      ["NothingInTheClear", "NoOutdatedTls", "NobodyDeletes", "NothingOverwritten", "NothingUnlocked", "LockedLongEnough", "BucketByTheAdministratorAlone"],
+      ["NothingInTheClear", "NoOutdatedTls", "NobodyDeletes", "NothingOverwritten", "NothingUnlocked", "LockedLongEnough", "LockedNoLonger", "BucketByTheAdministratorAlone"],
       [for s in jsondecode(aws_s3_bucket_policy.this["audit"].policy).Statement : s.Sid if s.Effect == "Deny" && s.Principal.AWS == "*"]
     )) == 0
     error_message = "The policy of the audit bucket lacks a denial."
@@ -76,6 +76,11 @@ run "the_audit_policy_denies_everybody" {
     condition = [for s in jsondecode(aws_s3_bucket_policy.this["audit"].policy).Statement :
     s.Condition.NumericLessThan["s3:object-lock-remaining-retention-days"] if s.Sid == "LockedLongEnough"] == ["89"]
     error_message = "Short locks are let through."
+  }
+  assert {
+    condition = [for s in jsondecode(aws_s3_bucket_policy.this["audit"].policy).Statement :
+    s.Condition.NumericGreaterThan["s3:object-lock-remaining-retention-days"] if s.Sid == "LockedNoLonger"] == ["91"]
+    error_message = "Locks of any length are let through."
   }
   assert {
     condition = [for s in jsondecode(aws_s3_bucket_policy.this["audit"].policy).Statement :
