@@ -57,10 +57,11 @@ variable "nat_gateways" {
 }
 
 variable "interface_endpoints" {
-  description = "AWS services that are reached inside the VPC. Without a NAT gateway tasks reach these and S3, and nothing else."
+  description = "AWS services that are reached inside the VPC; ecs-agent and ecs-telemetry for the machines of Batch's spot environment. Without a NAT gateway tasks reach these and S3, and nothing else."
   type        = set(string)
   default = [
-    "aps-workspaces", "batch", "ecr.api", "ecr.dkr", "ecs", "elasticfilesystem", "kms", "logs", "monitoring", "secretsmanager", "sts",
+    "aps-workspaces", "batch", "ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "elasticfilesystem", "kms", "logs", "monitoring",
+    "secretsmanager", "sts",
   ]
 
   validation {

@@ -97,7 +97,7 @@ run "ports_are_closed" {
 
 run "aws_services_are_reached_inside_the_vpc" {
   assert {
-    condition = alltrue([for service in ["ecr.api", "ecr.dkr", "kms", "logs", "secretsmanager"] :
+    condition = alltrue([for service in ["ecr.api", "ecr.dkr", "ecs", "ecs-agent", "ecs-telemetry", "kms", "logs", "secretsmanager"] :
     aws_vpc_endpoint.interface[service].service_name == "com.amazonaws.eu-central-1.${service}" && aws_vpc_endpoint.interface[service].private_dns_enabled])
     error_message = "An endpoint is missing, or has no private name."
   }
