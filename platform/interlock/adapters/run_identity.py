@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from interlock.adapters.directory import Directory
@@ -28,6 +28,7 @@ MAX_TAG: Final = 4_096  # characters
 _RUN: Final = "interlock.run-principal/v1"
 _BACKFILL: Final = "interlock.backfill-principal/v1"
 _ENABLED: Final = "interlock.enabled-by/v1"
+_SESSION: Final = "interlock.session/v1"
 
 Verify = Callable[[bytes, bytes, str], bool]
 
@@ -104,6 +105,16 @@ class IdentitySigner:
         said = {"name": name, "instigator": instigator, "environment": environment}
         return self._sealed(_ENABLED, said)
 
+    def session(self, *, name: str, environment: str, lifetime: timedelta) -> str:
+        """What a browser shows again and again after a sign-in.
+
+        Raises:
+            SigningError: The key cannot be used now.
+        """
+        now = self._clock().timestamp()
+        said = {"name": name, "environment": environment, "began": now}
+        return self._sealed(_SESSION, {**said, "ends": now + lifetime.total_seconds()})
+
     def _sealed(self, kind: str, content: Mapping[str, Any]) -> str:
         said = {"kind": kind, "signed": self._clock().isoformat(), **content}
         payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
@@ -156,6 +167,18 @@ class IdentityVerifier:
             IdentityError: The note is forged, or about something else.
         """
         return self._named(_ENABLED, note, {"instigator": instigator, "environment": environment})
+
+    def of_session(self, text: str, *, environment: str, now: datetime) -> tuple[str, datetime]:
+        """Whose session it is, and when it began; whether that counts is for the caller to see.
+
+        Raises:
+            IdentityError: It is forged, of another environment, or has ended.
+        """
+        name = self._named(_SESSION, text, {"environment": environment})
+        said = self._opened(_SESSION, text)
+        if now.timestamp() >= float(said["ends"]):
+            raise _unbelieved("the session has ended")
+        return name, datetime.fromtimestamp(float(said["began"]), tz=UTC)
 
     def _named(self, kind: str, text: str, expected: Mapping[str, str]) -> str:
         said = self._opened(kind, text)

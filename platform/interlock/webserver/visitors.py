@@ -1,0 +1,179 @@
+"""Who sends a request: a session's cookie, a service account's token, or a proxy's token.
+
+Whatever vouches for somebody, the directory is asked whether they may still act, at every request;
+what it said counts for two seconds. ADR-0012.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from interlock.adapters.credentials import Credentials
+from interlock.adapters.directory import Directory, Person
+from interlock.adapters.identity_mapping import IdentityMapping
+from interlock.adapters.identity_tokens import TokenVerifier
+from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier
+from interlock.errors import IdentityError
+from interlock.governance.principal import account_of
+
+COOKIE: Final = "interlock_session"
+SESSION: Final = timedelta(hours=10)  # a working day; then people sign in again
+COUNTS: Final = timedelta(seconds=2)  # what the directory said of somebody
+MAX_KNOWN: Final = 1_000  # people whose state is kept
+BEARER: Final = "bearer "
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy whose tokens are believed.
+
+    Attributes:
+        mapping: What groups mean here, and which header holds the token.
+        verifier: Checks tokens.
+    """
+
+    mapping: IdentityMapping
+    verifier: TokenVerifier
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who sends a request, and how that is known.
+
+    Attributes:
+        person: Who.
+        by_cookie: Whether a browser says so by itself, so that other pages could make it.
+    """
+
+    person: Person
+    by_cookie: bool
+
+
+class Visitors:
+    """Finds who sends a request.
+
+    Args:
+        directory: Who there is.
+        credentials: Checks passwords and tokens.
+        signer: Signs sessions.
+        verifier: Checks them.
+        environment: Where this server runs.
+        clock: The time, aware UTC.
+        proxy: The proxy in front of this server, where there is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        credentials: Credentials,
+        signer: IdentitySigner,
+        verifier: IdentityVerifier,
+        environment: str,
+        clock: Callable[[], datetime],
+        proxy: Proxy | None = None,
+    ) -> None:
+        self._directory = directory
+        self._credentials = credentials
+        self._signer = signer
+        self._verifier = verifier
+        self._environment = environment
+        self._clock = clock
+        self._proxy = proxy
+        self._known: dict[str, tuple[datetime, Person]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def sign_in_here(self) -> bool:
+        """Whether people sign in with a password of this platform."""
+        return self._proxy is None
+
+    def sign_in(self, name: str, password: str) -> str:
+        """A session for somebody with the right password.
+
+        Returns:
+            What the cookie holds.
+
+        Raises:
+            SignInRefused: Unknown, disabled, locked, or the password is wrong.
+            SigningError: The key cannot be used now.
+        """
+        person = self._credentials.sign_in(name, password)
+        return self._signer.session(
+            name=person.name, environment=self._environment, lifetime=SESSION
+        )
+
+    def sign_out(self, person: Person) -> None:
+        """End all sessions of somebody, on every machine."""
+        self._directory.end_sessions(person.name)
+        with self._lock:
+            self._known.pop(person.account, None)
+
+    def find(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor | None:
+        """Who sends a request; None when nothing in it says so.
+
+        Args:
+            headers: By lower-case name.
+            cookies: By name.
+
+        Raises:
+            IdentityError: Something says so and is not believed, or they may not act any more.
+            StoreUnavailable: The directory cannot be asked.
+        """
+        authorization = headers.get("authorization", "")
+        if authorization.lower().startswith(f"{BEARER}interlock."):
+            person = self._credentials.check_token(authorization[len(BEARER) :])
+            return Visitor(person, by_cookie=False)
+        if self._proxy is not None:
+            return self._by_proxy(self._proxy, headers)
+        if COOKIE in cookies:
+            return Visitor(self._by_session(cookies[COOKIE]), by_cookie=True)
+        return None
+
+    def _by_proxy(self, proxy: Proxy, headers: Mapping[str, str]) -> Visitor | None:
+        token = headers.get(proxy.mapping.header, "")
+        if token.lower().startswith(BEARER):
+            token = token[len(BEARER) :]
+        if not token:
+            return None
+        identity = proxy.verifier.verify(token)
+        said = proxy.mapping.person(identity, now=self._clock())
+        known = self._recent(said.account)
+        if known is None or (known.role, known.teams) != (said.role, said.teams):
+            known = self._keep(self._directory.note_verified(said))
+        # The proxy's own cookie is behind it: another page could make the browser send that too.
+        return Visitor(_active(known), by_cookie=True)
+
+    def _by_session(self, text: str) -> Person:
+        now = self._clock()
+        name, began = self._verifier.of_session(text, environment=self._environment, now=now)
+        person = self._recent(name)
+        if person is None:
+            person = self._keep(self._directory.require_active(name))
+        if began < person.sessions_from:
+            raise IdentityError(f"the session of {person.name} was ended", remedy="sign in again")
+        return _active(person)
+
+    def _recent(self, name: str) -> Person | None:
+        with self._lock:
+            found = self._known.get(account_of(name))
+        if found is None or self._clock() - found[0] >= COUNTS:
+            return None
+        return found[1]
+
+    def _keep(self, person: Person) -> Person:
+        with self._lock:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[person.account] = (self._clock(), person)
+        return person
+
+
+def _active(person: Person) -> Person:
+    if person.disabled:
+        raise IdentityError(f"{person.name} is disabled", remedy="ask an administrator")
+    return person
