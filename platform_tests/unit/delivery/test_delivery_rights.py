@@ -155,9 +155,8 @@ def test_deploying_rolls_the_services_of_its_cluster() -> None:
         assert not may("deploy", action, f"{ECS}:service/other/mlflow", IN_CLUSTER)
 
 
-def test_deploying_asks_about_composite_alarms_too() -> None:
-    """CloudWatch tells about those only who may ask about all alarms."""
-    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:*"
+def test_deploying_asks_about_alarms() -> None:
+    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{NAME}-tasks-mlflow"
     assert may("deploy", "cloudwatch:DescribeAlarms", alarms, {})
 
 
@@ -188,7 +187,7 @@ def test_one_shot_tasks_are_started_and_read(role: str, family: str, expected: b
 
 def test_watching_hands_on_the_two_roles_of_jobs() -> None:
     handed_on = {role for role in POLICIES.roles if may("watch", "iam:PassRole", role, PASSED)}
-    assert handed_on == {f"{ROLE}task-jobs", f"{ROLE}execution"}
+    assert handed_on == {f"{ROLE}task-jobs", f"{ROLE}execution-jobs"}
     assert not may("watch", "iam:PassRole", f"{ROLE}task-jobs", {})
 
 
