@@ -10,6 +10,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── PolicyError             a policy or schema file that does not load
     ├── AccessDenied            a policy, or the absence of one, said no
     ├── IdentityError           who somebody is cannot be established, or not be changed so
+    │   ├── RequestRefused      a request that is not answered, with HTTP's status
     │   └── SignInRefused       a sign-in that did not succeed; the cause is for the record
     ├── EvidenceError           upstream missing, changed, or without its audit event
     ├── DataError
@@ -147,6 +148,19 @@ class SignInRefused(IdentityError):
         self.why = why
 
 
+class RequestRefused(IdentityError):
+    """A request to the web server is not answered.
+
+    Args:
+        status: HTTP's.
+        message: Why, for the one who sent it.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message, remedy="correct the request")
+        self.status = status
+
+
 class EvidenceError(InterlockError):
     """What a step builds on is missing, changed, or not backed by the audit trail."""
 
@@ -233,11 +247,15 @@ class AuditWriteFailed(AuditError):
         message: What failed.
         remedy: What to do.
         spooled: File that holds the record meanwhile, where it was spooled.
+        record_id: Id of that record.
     """
 
-    def __init__(self, message: str, *, remedy: str, spooled: Path | None = None) -> None:
+    def __init__(
+        self, message: str, *, remedy: str, spooled: Path | None = None, record_id: str = ""
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.spooled = spooled
+        self.record_id = record_id
 
 
 class AuditTampered(AuditError):

@@ -39,11 +39,13 @@ class Asked:
         operations: Kinds of its operations.
         mutations: Mutations by their real names, each as often as it is asked for.
         depth: Fields below each other.
+        silent: Mutations whose answer would not say what it is: without ``__typename``.
     """
 
     operations: frozenset[OperationType]
     mutations: tuple[str, ...]
     depth: int
+    silent: tuple[str, ...] = ()
 
     @property
     def changes_something(self) -> bool:
@@ -87,11 +89,28 @@ def _asked(document: DocumentNode) -> Asked:
     depth = max((reader.depth(each.selection_set, ()) for each in operations), default=0)
     if depth > MAX_DEPTH:
         raise _refused(f"the document is {depth} fields deep, expected at most {MAX_DEPTH}")
-    mutations: list[str] = []
+    mutations: list[FieldNode] = []
     for operation in operations:
         if operation.operation is OperationType.MUTATION:
             reader.collect(operation.selection_set, mutations)
-    return Asked(frozenset(each.operation for each in operations), tuple(mutations), depth)
+    return Asked(
+        frozenset(each.operation for each in operations),
+        tuple(each.name.value for each in mutations),
+        depth,
+        tuple(each.name.value for each in mutations if _is_silent(each)),
+    )
+
+
+def _is_silent(mutation: FieldNode) -> bool:
+    if mutation.selection_set is None:
+        return False
+    return not any(
+        isinstance(each, FieldNode)
+        and each.name.value == "__typename"
+        and each.alias is None
+        and not each.directives
+        for each in mutation.selection_set.selections
+    )
 
 
 class _Reader:
@@ -117,11 +136,11 @@ class _Reader:
             deepest = max(deepest, found)
         return deepest
 
-    def collect(self, selections: SelectionSetNode, found: list[str]) -> None:
-        """Adds the real names of the root's fields; call ``depth`` first, which finds loops."""
+    def collect(self, selections: SelectionSetNode, found: list[FieldNode]) -> None:
+        """Adds the root's fields; call ``depth`` first, which finds loops."""
         for each in selections.selections:
             if isinstance(each, FieldNode):
-                found.append(each.name.value)
+                found.append(each)
             elif isinstance(each, InlineFragmentNode):
                 self.collect(each.selection_set, found)
             elif isinstance(each, FragmentSpreadNode):

@@ -1,0 +1,75 @@
+"""Bodies of requests and answers: read within limits, replayed, and understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from interlock.errors import RequestRefused
+from interlock.governance.audit import Outcome
+from interlock.webserver.requests import MAX_BODY
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
+    """What an answer to a mutation says came of it, and why."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = {}
+    data = answer.get("data") or {}
+    kinds = [each.get("__typename", "") for each in data.values() if isinstance(each, dict)]
+    if "UnauthorizedError" in kinds or "UnauthorizedError" in str(answer.get("errors", "")):
+        return Outcome.DENIED, "Dagster's permission map does not give it to them"
+    errors = [kind for kind in kinds if kind.endswith(("Error", "Invalid", "NotFound", "Failure"))]
+    if status >= 400 or answer.get("errors") or errors:  # noqa: PLR2004 - HTTP's errors
+        return Outcome.FAILED, f"answered {status} {', '.join(errors)}".strip()
+    return Outcome.SUCCEEDED, ""
+
+
+def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:
+    """Document and variables; one operation, not a batch."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestRefused(400, "the request is no JSON") from error
+    if not isinstance(said, dict) or not isinstance(said.get("query"), str):
+        raise RequestRefused(400, "expected one object with a query; batches are not taken")
+    variables = said.get("variables") or {}
+    return said["query"], variables if isinstance(variables, dict) else {}
+
+
+async def whole_body(receive: Receive) -> bytes:
+    """The body of a request.
+
+    Raises:
+        RequestRefused: It is too long.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            raise RequestRefused(413, f"the request has more than {MAX_BODY} bytes")
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read already, then what comes after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

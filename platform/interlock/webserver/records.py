@@ -1,0 +1,116 @@
+"""The record of what people do in Dagster's UI: every mutation, allowed or refused, and sign-ins.
+
+The first record is written before Dagster sees the request: what cannot be recorded does not
+happen.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from interlock.adapters.audit_log import AuditLog
+from interlock.adapters.directory import Person
+from interlock.governance.audit import (
+    AuditRecord,
+    Outcome,
+    RecordedPrincipal,
+    Stream,
+    as_reason,
+)
+
+MUTATION: Final = "dagit:"
+SIGN_IN: Final = "dagit:signIn"
+SIGN_OUT: Final = "dagit:signOut"
+NOBODY: Final = RecordedPrincipal(name="unverified", role="viewer", verified_by="nobody")
+MAX_NAMED: Final = 20  # assets, jobs, schedules and runs that one record names
+_NAMES: Final = frozenset(
+    {
+        "pipelineName",
+        "jobName",
+        "scheduleName",
+        "sensorName",
+        "runId",
+        "runIds",
+        "parentRunId",
+        "backfillId",
+        "path",
+        "repositoryLocationName",
+        "concurrencyKey",
+        "id",
+    }
+)
+_WORD: Final = re.compile(r"[^\x20-\x7e]")
+
+
+class Records:
+    """Writes what people do.
+
+    Args:
+        audit: The trail.
+        environment: Where this server runs.
+        clock: The time, aware UTC.
+    """
+
+    def __init__(self, audit: AuditLog, *, environment: str, clock: Callable[[], datetime]) -> None:
+        self._audit = audit
+        self._environment = environment
+        self._clock = clock
+        self._suffix = uuid.uuid4().hex[:12]
+
+    def write(
+        self,
+        action: str,
+        outcome: Outcome,
+        person: Person | None,
+        *,
+        resource: str = "platform/dagit",
+        reason: str = "",
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one record.
+
+        Raises:
+            AuditWriteFailed: It cannot be written.
+        """
+        today = self._clock().date()
+        who = NOBODY if person is None else RecordedPrincipal.of(person.principal)
+        self._audit.append(
+            Stream(name=f"dagit-{today:%Y%m%d}-{self._suffix}", opened=today),
+            AuditRecord(
+                id=str(uuid.uuid4()),
+                time=self._clock(),
+                environment=self._environment,
+                principal=who,
+                action=action,
+                resource=resource,
+                outcome=outcome,
+                reason=as_reason(reason) if reason else "",
+                evidence=dict(evidence or {}),
+            ),
+        )
+
+
+def named_in(variables: object) -> list[str]:
+    """The assets, jobs, schedules and runs that a mutation's variables name, as ``key=name``."""
+    found: list[str] = []
+
+    def look(key: str, value: object) -> None:
+        if len(found) >= MAX_NAMED:
+            return
+        if isinstance(value, Mapping):
+            for name, each in value.items():
+                look(str(name), each)
+        elif isinstance(value, list) and key in _NAMES and all(isinstance(x, str) for x in value):
+            found.append(f"{key}={_WORD.sub('?', '/'.join(value))[:200]}")
+        elif isinstance(value, list):
+            for each in value:
+                look(key, each)
+        elif key in _NAMES and isinstance(value, str):
+            found.append(f"{key}={_WORD.sub('?', value)[:200]}")
+
+    look("", variables)
+    return found

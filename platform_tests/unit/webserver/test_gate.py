@@ -1,0 +1,400 @@
+"""What passes the gate in front of Dagster, and what every refusal leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgi_client import AsgiClient
+from desk import PASSWORD, Desk
+from httpx import Response
+from simulators import FakeClock, MemoryObjectStore
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from trails import BUCKET, GONE, Trail
+
+from interlock.adapters.directory import Person
+from interlock.governance.audit import AuditRecord, decode
+from interlock.webserver.gate import PERSON, REFUSALS, Gate
+from interlock.webserver.records import Records, named_in
+from interlock.webserver.requests import MAX_BODY, without_identity
+from interlock.webserver.visitors import COOKIE, COUNTS
+
+HOST = "localhost:3000"
+OWN = {"origin": f"http://{HOST}"}
+MUTATION = "mutation M($r: String!) { terminateRun(runId: $r) { __typename } }"
+
+
+class Front:
+    """The gate before a small application that tells what reached it."""
+
+    def __init__(self, clock: FakeClock, folder: Path) -> None:
+        self.desk = Desk(clock, folder)
+        self.store = MemoryObjectStore(clock=clock)
+        self.store.create_bucket(BUCKET, object_lock=True)
+        self.trail = Trail(self.store, BUCKET, folder / "spool", clock)
+        self.reached: list[Any] = []
+        self.answer: Any = {"data": {"terminateRun": {"__typename": "TerminateRunSuccess"}}}
+        self.noted: list[tuple[str, str]] = []
+        self.before_sending: Callable[[], None] = lambda: None
+        inner = Starlette(
+            routes=[
+                WebSocketRoute("/graphql", self.socket),
+                Route("/{path:path}", self.inside, methods=["GET", "POST"]),
+            ]
+        )
+        self.gate = Gate(
+            inner,
+            visitors=self.desk.visitors,
+            records=Records(self.trail.log, environment="prod", clock=clock),
+            hosts={HOST},
+            environment="prod",
+            clock=clock,
+            secure=True,
+            succeeded=self.note,
+        )
+        self.client = AsgiClient(self.gate)
+
+    def note(self, mutation: str, _variables: Any, person: Person) -> None:
+        self.noted.append((mutation, person.name))
+
+    async def inside(self, request: Request) -> JSONResponse:
+        person = request.scope.get(PERSON)
+        self.reached.append((request.url.path, person and person.name, dict(request.headers)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        await request.body()
+        return JSONResponse(self.answer)
+
+    async def socket(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        self.reached.append(("socket", websocket.scope[PERSON].name))
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                self.reached.append(await websocket.receive_json())
+                self.before_sending()
+                await websocket.send_json({"type": "data"})
+
+    def cookie(self) -> dict[str, str]:
+        return {"cookie": f"{COOKIE}={self.desk.visitors.sign_in('ada', PASSWORD)}"}
+
+    def signed_in(self, **more: str) -> dict[str, str]:
+        return {**self.cookie(), **OWN, **more}
+
+    def ask(self, query: str, headers: dict[str, str] | None = None, **variables: Any) -> Response:
+        return self.client.post(
+            "/graphql",
+            json={"query": query, "variables": variables},
+            headers=self.signed_in() if headers is None else headers,
+        )
+
+    def records(self) -> list[AuditRecord]:
+        log = self.trail.log
+        return [decode(e.data).record for stream in log.streams() for e in log.read(stream)]
+
+    def told(self) -> list[tuple[str, str, str]]:
+        return [(each.action, each.outcome.value, each.principal.name) for each in self.records()]
+
+
+@pytest.fixture
+def front(clock: FakeClock, tmp_path: Path) -> Front:
+    return Front(clock, tmp_path)
+
+
+def sign_in(front: Front, password: str = PASSWORD, **headers: str) -> Response:
+    return front.client.post(
+        "/sign-in", data={"name": "ada", "password": password}, headers={**OWN, **headers}
+    )
+
+
+def test_person_signs_in_looks_and_signs_out(front: Front) -> None:
+    page = {"accept": "text/html"}
+    assert front.client.get("/", headers=page).headers["location"] == "/sign-in"
+    assert "<form" in front.client.get("/sign-in").text
+    done = sign_in(front)
+    assert done.status_code == 303
+    cookie = done.headers["set-cookie"]
+    for word in ("HttpOnly", "SameSite=strict", "Secure", "Max-Age=36000"):
+        assert word in cookie
+    session = {"cookie": cookie.split(";")[0]}
+    assert front.client.get("/", headers=session).status_code == 200
+    assert front.reached[-1][1] == "Ada"
+    front.desk.clock.advance(seconds=1)
+    assert front.client.post("/sign-out", headers={**session, **OWN}).status_code == 303
+    assert front.client.get("/", headers=session).status_code == 401
+    assert [each[0] for each in front.told()] == ["dagit:signIn", "dagit:signOut", "dagit:signIn"]
+
+
+def test_failed_sign_in_tells_nothing_and_is_recorded(front: Front) -> None:
+    refused = sign_in(front, "wrong")
+    assert refused.status_code == 403
+    assert "did not succeed" in refused.text
+    assert "set-cookie" not in refused.headers
+    (record,) = front.records()
+    assert (record.outcome.value, record.principal.name) == ("denied", "unverified")
+    assert "the password of Ada is wrong" in record.reason
+
+
+def test_form_of_another_page_signs_nobody_in(front: Front) -> None:
+    for headers in ({"origin": "https://evil.example"}, {"origin": "null"}):
+        assert sign_in(front, **headers).status_code == 403
+    bare = front.client.post("/sign-in", data={"name": "ada", "password": PASSWORD})
+    assert bare.status_code == 403
+
+
+def test_nobody_reaches_anything_but_health(front: Front) -> None:
+    assert front.client.get("/server_info").status_code == 200
+    before = len(front.reached)
+    for path in ("/", "/graphql?query={version}", "/logs/x", "/runs", "/server_info/../graphql"):
+        assert front.client.get(path).status_code == 401
+    assert front.ask("{ version }", {}).status_code == 401
+    assert len(front.reached) == before
+
+
+def test_other_host_is_not_answered(front: Front) -> None:
+    for host in ("evil.example", "localhost", "localhost:3001", ""):
+        refused = front.client.get("/server_info", headers={"host": host})
+        assert refused.status_code == 421
+    assert front.reached == []
+
+
+def test_headers_that_a_client_wrote_make_nobody_anybody(front: Front) -> None:
+    spoofed = {"X-Forwarded-User": "root", "x-amzn-oidc-data": "a.b.c", "Remote-User": "root"}
+    assert front.client.get("/", headers=spoofed).status_code == 401
+    front.client.get("/", headers={**front.signed_in(), **spoofed, "X_Auth_Request_Email": "r"})
+    _, name, headers = front.reached[-1]
+    assert name == "Ada"
+    assert not {"x-forwarded-user", "x-amzn-oidc-data", "remote-user"} & set(headers)
+    assert "x_auth_request_email" not in headers
+    assert without_identity([(b"Authorization", b"x"), (b"accept", b"y")]) == [(b"accept", b"y")]
+
+
+def test_mutation_is_recorded_before_and_after(front: Front) -> None:
+    assert front.ask(MUTATION, r="0d1f", runId="0d1f").status_code == 200
+    action = "dagit:terminateRun"
+    assert front.told() == [(action, "started", "Ada"), (action, "succeeded", "Ada")]
+    names: Any = front.records()[0].evidence["names"]
+    assert list(names) == ["runId=0d1f"]
+    assert front.noted == [("terminateRun", "Ada")]
+    assert front.ask("{ version }").status_code == 200
+    assert len(front.records()) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ({"data": {"terminateRun": {"__typename": "UnauthorizedError"}}}, "denied"),
+        ({"data": {"terminateRun": {"__typename": "PythonError"}}}, "failed"),
+        ({"data": None, "errors": [{"message": "no"}]}, "failed"),
+        ({"errors": [{"message": "UnauthorizedError"}]}, "denied"),
+        (RuntimeError("broken"), "failed"),
+    ],
+)
+def test_what_dagster_answered_is_recorded(front: Front, answer: Any, outcome: str) -> None:
+    front.answer = answer
+    front.ask(MUTATION, r="0d1f")
+    assert [each[1] for each in front.told()] == ["started", outcome]
+    assert front.noted == []
+
+
+def test_what_cannot_be_recorded_does_not_happen(front: Front) -> None:
+    headers = front.signed_in()
+    front.store.fail_next("put_new", GONE, times=99)
+    assert front.ask(MUTATION, headers, r="0d1f").status_code == 503
+    assert front.reached == []
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("mutation { wipeEverything { __typename } }", 403),
+        ("mutation { version: wipeEverything { __typename } }", 403),
+        ("mutation { ...f } fragment f on M { wipeEverything { __typename } }", 403),
+        ("mutation { terminateRun(runId: 1) { __typename: id } }", 403),
+        ("mutation { terminateRun(runId: 1) { __typename @skip(if: true) } }", 403),
+        ("{" + "a {" * 60 + "a" + "}" * 61, 400),
+        ("nothing", 400),
+    ],
+)
+def test_mutation_that_nobody_gave_a_rule_or_could_tell_is_refused(
+    front: Front, query: str, status: int
+) -> None:
+    assert front.ask(query).status_code == status
+    assert front.reached == []
+    denied = [("denied", "Ada")] if status == 403 else []
+    assert [each[1:] for each in front.told()] == denied
+
+
+def test_mutation_over_get_is_refused(front: Front) -> None:
+    for query in (MUTATION, "query Q { version } mutation M { deleteRun { __typename } }"):
+        found = front.client.get("/graphql", params={"query": query}, headers=front.signed_in())
+        assert found.status_code == 405
+    assert front.reached == []
+    assert [each[:2] for each in front.told()] == [
+        ("dagit:terminateRun", "denied"),
+        ("dagit:deleteRun", "denied"),
+    ]
+    asked = front.client.get("/graphql", params={"query": "{ version }"}, headers=front.cookie())
+    assert asked.status_code == 200
+
+
+def test_page_of_another_origin_changes_nothing(front: Front) -> None:
+    for origin in ({}, {"origin": "https://evil.example"}, {"origin": "null"}):
+        assert front.ask(MUTATION, {**front.cookie(), **origin}, r="1").status_code == 403
+    assert front.reached == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"query=mutation", "application/x-www-form-urlencoded", 415),
+        (b"mutation { deleteRun }", "application/graphql", 415),
+        (b'{"query": "{ version }"}', "text/plain", 415),
+        (b"[]", "application/json", 400),
+        (b'[{"query": "{ version }"}]', "application/json", 400),
+        (b'{"query": 7}', "application/json", 400),
+        (b"nothing", "application/json", 400),
+        (b"[" * 200_000, "application/json", 400),
+        (b" " * (MAX_BODY + 1), "application/json", 413),
+    ],
+)
+def test_bodies_that_are_no_single_query_are_refused(
+    front: Front, content: bytes, kind: str, status: int
+) -> None:
+    headers = front.signed_in(**{"content-type": kind})
+    assert front.client.post("/graphql", content=content, headers=headers).status_code == status
+    assert front.reached == []
+
+
+def test_report_endpoints_and_other_posts_are_refused(front: Front) -> None:
+    path = "/report_asset_materialization/credit_risk/raw_data"
+    assert front.client.post(path, json={}, headers=front.signed_in()).status_code == 403
+    assert front.told() == [("dagit:report_asset_materialization", "denied", "Ada")]
+    assert front.reached == []
+
+
+def test_service_account_needs_no_page(front: Front) -> None:
+    found = front.ask("{ version }", {"authorization": f"Bearer {front.desk.token}"})
+    assert found.status_code == 200
+    assert front.reached[-1][1] == "robot"
+    assert "authorization" not in front.reached[-1][2]
+    forged = front.ask("{ version }", {"authorization": "Bearer interlock.00.00"})
+    assert forged.status_code == 401
+    assert front.told() == [("dagit:signIn", "denied", "unverified")]
+
+
+def test_who_is_disabled_while_signed_in_is_out(front: Front) -> None:
+    headers = front.signed_in()
+    assert front.ask("{ version }", headers).status_code == 200
+    front.desk.disable("ada")
+    front.desk.clock.advance(seconds=COUNTS.total_seconds())
+    assert front.ask(MUTATION, headers, r="1").status_code == 401
+    assert front.told()[-1] == ("dagit:signIn", "denied", "unverified")
+
+
+def test_strangers_do_not_fill_the_trail(front: Front) -> None:
+    for _ in range(REFUSALS + 5):
+        front.client.get("/", headers={"cookie": f"{COOKIE}=forged"})
+    assert len(front.records()) == REFUSALS
+    front.desk.clock.advance(minutes=1)
+    front.client.get("/", headers={"cookie": f"{COOKIE}=forged"})
+    assert len(front.records()) == REFUSALS + 1
+
+
+def test_every_answer_says_how_browsers_must_treat_it(front: Front) -> None:
+    for answer in (
+        front.client.get("/sign-in"),
+        front.client.get("/server_info"),
+        front.client.get("/"),
+    ):
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def connection(front: Front, headers: dict[str, str], *messages: Any) -> list[dict[str, Any]]:
+    """What a WebSocket gets for these messages."""
+    waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
+    waiting += [{"type": "websocket.receive", "text": json.dumps(each)} for each in messages]
+    waiting.append({"type": "websocket.disconnect", "code": 1000})
+    got: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "path": "/graphql",
+        "headers": [(k.encode(), v.encode()) for k, v in {"host": HOST, **headers}.items()],
+        "query_string": b"",
+        "subprotocols": [],
+    }
+    asyncio.run(front.gate(scope, receive, send))
+    return got
+
+
+START = {"type": "start", "payload": {"query": "subscription { logs { id } }"}}
+
+
+def test_connection_carries_subscriptions_of_who_is_signed_in(front: Front) -> None:
+    got = connection(front, front.signed_in(), {"type": "connection_init"}, START)
+    assert [each["type"] for each in got] == ["websocket.accept", *["websocket.send"] * 2]
+    assert front.reached[0] == ("socket", "Ada")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"host": "evil.example"}, {"cookie": "a=b"}]
+)
+def test_connection_of_another_page_or_of_nobody_is_closed(
+    front: Front, headers: dict[str, str]
+) -> None:
+    got = connection(front, {**front.signed_in(), **headers}, START)
+    assert got == [{"type": "websocket.close", "code": 1008}]
+    assert front.reached == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [MUTATION, "{ version }", "subscription { a } mutation { b }", "nothing", "x" * MAX_BODY],
+)
+def test_connection_that_carries_something_else_is_ended(front: Front, query: str) -> None:
+    connection(front, front.signed_in(), {"type": "start", "payload": {"query": query}})
+    assert front.reached == [("socket", "Ada")]
+    assert front.told() == [("dagit:subscription", "denied", "Ada")]
+
+
+def test_connection_ends_when_its_person_is_disabled(front: Front) -> None:
+    headers = front.signed_in()
+
+    def disable() -> None:
+        front.desk.disable("ada")
+        front.desk.clock.advance(seconds=COUNTS.total_seconds())
+
+    front.before_sending = disable
+    got = connection(front, headers, START)
+    assert got == [
+        {"type": "websocket.accept", "subprotocol": None, "headers": []},
+        {"type": "websocket.close", "code": 1008},
+    ]
+    assert connection(front, headers, START) == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_names_are_found_wherever_variables_hold_them() -> None:
+    variables = {
+        "p": {"selector": {"pipelineName": "job\n", "assetSelection": [{"path": ["a", "b"]}]}},
+        "many": [{"runId": str(number)} for number in range(40)],
+        "n": 7,
+    }
+    found = named_in(variables)
+    assert found[:2] == ["pipelineName=job?", "path=a/b"]
+    assert len(found) == 20
