@@ -377,6 +377,7 @@ class Authority:
                 remedy=f"it waits in {spooled} and is written by the next action once the audit "
                 "bucket answers; then materialize again",
                 spooled=spooled,
+                record_id=record.id,
             ) from error
 
     def _record(

@@ -7,7 +7,8 @@ trail is ``governance.audit.champion_ledger``.
 - A move names the one that it replaces, so that a record that reaches the trail late, after
   others moved on, moves nothing.
 - A promotion goes on top; a rollback takes away what is above the version that it returns to.
-- A move that was taken back, because its record did not reach the trail in time, is undone.
+- A move that was taken back, because its record did not reach the trail in time, is undone; the
+  undoing names that very record.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from interlock.governance.policy import Action
 
 CHAMPION: Final = "champion"
 TAKEN_BACK: Final = "taken_back"
-"""Evidence of a failed move: the alias went back although a success may be on record."""
+"""Evidence of a failed move: id of the record of success that the alias went back from."""
 _MOVES: Final = (Action.MODEL_PROMOTE.value, Action.MODEL_ROLLBACK.value)
 
 
@@ -56,11 +57,13 @@ class History:
     Attributes:
         reigns: Promotions that were not rolled back, the first one first.
         last_move: Key of the newest move that counts; None before the first.
+        last_record: Id of its record, by which it is undone.
         versions: Every version that was ever promoted.
     """
 
     reigns: tuple[Reign, ...] = ()
     last_move: str | None = None
+    last_record: str | None = None
     versions: frozenset[str] = frozenset()
 
     @property
@@ -93,6 +96,7 @@ def history_of(workspace: Workspace, model: str) -> History:
     """
     here = workspace.authority.environment.value
     past = [History()]
+    taken_back: set[str] = set()
     for key, event in verified_events(workspace, champion_ledger(model)):
         record = event.record
         if record.action not in _MOVES or record.environment != here:
@@ -100,11 +104,14 @@ def history_of(workspace: Workspace, model: str) -> History:
         if record.resource != f"model/{model}" or record.evidence.get("alias") != CHAMPION:
             continue
         now = past[-1]
-        if record.outcome is Outcome.SUCCEEDED and record.evidence.get("replaces") == now.last_move:
-            past.append(_moved(now, key, record))
-        elif record.outcome is Outcome.FAILED and record.evidence.get(TAKEN_BACK) is True:
-            undone = past[-1].champion
-            if len(past) > 1 and undone and undone.version == record.evidence.get("version"):
+        if record.outcome is Outcome.SUCCEEDED:
+            is_next = record.evidence.get("replaces") == now.last_move
+            if is_next and record.id not in taken_back:
+                past.append(_moved(now, key, record))
+        elif record.outcome is Outcome.FAILED and TAKEN_BACK in record.evidence:
+            # By its id: somebody else may have made the same move successfully meanwhile.
+            taken_back.add(str(record.evidence[TAKEN_BACK]))
+            if now.last_record in taken_back:
                 past.pop()
     return past[-1]
 
@@ -121,11 +128,11 @@ def _moved(now: History, key: str, record: AuditRecord) -> History:
             since=record.time,
             seen_digest=_text(evidence, "seen_digest"),
         )
-        return History((*now.reigns, reign), key, now.versions | {version})
+        return History((*now.reigns, reign), key, record.id, now.versions | {version})
     places = [i for i, reign in enumerate(now.reigns) if reign.version == version]
     if not places:
         return now  # nobody goes back to where nobody was
-    return History(now.reigns[: places[-1] + 1], key, now.versions)
+    return History(now.reigns[: places[-1] + 1], key, record.id, now.versions)
 
 
 def _text(evidence: Mapping[str, Any], name: str) -> str:

@@ -281,7 +281,7 @@ def _move(
         if may_have_moved:
             _take_back(workspace, version, before, error)
         if isinstance(error, AuditWriteFailed) and error.spooled is not None:
-            again = partial(govern, evidence={**known, TAKEN_BACK: True}, is_done=True)
+            again = partial(govern, evidence={**known, TAKEN_BACK: error.record_id}, is_done=True)
             _record_take_back(again, error)
         raise
     return governed.event_key

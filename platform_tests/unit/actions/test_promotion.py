@@ -374,6 +374,54 @@ def test_forged_move_deploys_nothing_that_is_not_approved(crowned: Office) -> No
     assert "0 of 2 approvals are valid" in reasons(crowned)
 
 
+@pytest.mark.parametrize("late_first", [True, False])
+def test_late_undoing_takes_back_its_own_move_alone(crowned: Office, late_first: bool) -> None:
+    """What waits on one machine's disk; another makes the same move meanwhile."""
+    version = crowned.another_version()
+    crowned.approve_all(version)
+    before = history_of(crowned.world.workspace(), MODEL).last_move
+    tags = crowned.world.registry.version(MODEL, version).tags
+    crowned.promote(version)
+
+    def flush(outcome: Outcome, number: int, **evidence: Any) -> None:
+        crowned.world.audit.append(
+            champion_ledger(MODEL),
+            AuditRecord(
+                id=f"late-{number}",
+                time=crowned.world.clock(),
+                environment="staging",
+                principal=RecordedPrincipal("ada", "ml_engineer", "env"),
+                action="model:promote",
+                resource=f"model/{MODEL}",
+                outcome=outcome,
+                reason="its record could not be written" if outcome is Outcome.FAILED else "",
+                evidence={
+                    "model": MODEL,
+                    "alias": "champion",
+                    "version": version,
+                    "replaces": before,
+                    "model_digest": tags["model_digest"],
+                    "registration_event": tags["audit_event"],
+                }
+                | evidence,
+            ),
+        )
+
+    def succeed() -> None:
+        flush(Outcome.STARTED, 0)
+        flush(Outcome.SUCCEEDED, 1)
+
+    def undo() -> None:
+        flush(Outcome.STARTED, 2)
+        flush(Outcome.FAILED, 3, taken_back="late-1")
+
+    for step in (succeed, undo) if late_first else (undo, succeed):
+        step()
+    champion = history_of(crowned.world.workspace(), MODEL).champion
+    assert champion is not None
+    assert champion.version == version
+
+
 def test_record_that_comes_late_moves_nothing(crowned: Office) -> None:
     """A success that waited on a disk while others moved on."""
     version = crowned.another_version()
