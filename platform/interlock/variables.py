@@ -94,6 +94,9 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
                 "IDENTITY_PUBLIC_KEYS", "", "PEM file with the keys whose identities are believed"
             ),
             Variable(
+                "IDENTITY_MAPPING", "", "YAML file: whose tokens are believed, what groups mean"
+            ),
+            Variable(
                 "IDENTITY_TOKEN",
                 "",
                 "Token of a service account that the command line acts as",

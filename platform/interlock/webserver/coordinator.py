@@ -13,14 +13,6 @@ import functools
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun
-from dagster._core.execution.backfill import BulkActionsFilter
-from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
-from dagster._core.storage.tags import (
-    BACKFILL_ID_TAG,
-    PARENT_RUN_ID_TAG,
-    SCHEDULE_NAME_TAG,
-    SENSOR_NAME_TAG,
-)
 
 from interlock.adapters.run_identity import RUN_TAG, IdentitySigner, RunIdentity
 from interlock.assembly import Signing, open_signing
@@ -28,6 +20,15 @@ from interlock.errors import IdentityError
 from interlock.governance.principal import IdentitySource
 from interlock.guard import facts_of
 from interlock.settings import load_settings, scheduler_principal
+from interlock.webserver.dagster_names import (
+    BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+    BulkActionsFilter,
+    QueuedRunCoordinator,
+    SubmitRunContext,
+)
 
 BACKFILL_TAG = "interlock/backfill_principal"
 ENABLED_KEY = "interlock/enabled-by/"

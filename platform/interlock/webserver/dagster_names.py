@@ -11,6 +11,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from dagster._core.execution.backfill import BulkActionsFilter
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+from dagster._core.storage.tags import (
+    BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
+    SCHEDULE_NAME_TAG,
+    SENSOR_NAME_TAG,
+)
 from dagster._core.workspace.context import (
     WorkspaceProcessContext,
     WorkspaceRequestContext,
@@ -24,12 +32,19 @@ from dagster._core.workspace.permissions import (
 from interlock.governance.access import Action
 
 __all__ = [
+    "BACKFILL_ID_TAG",
     "LOCATION_SCOPED_PERMISSIONS",
     "MUTATIONS",
     "NEEDED",
     "OF_OWNERS",
+    "PARENT_RUN_ID_TAG",
+    "SCHEDULE_NAME_TAG",
+    "SENSOR_NAME_TAG",
+    "BulkActionsFilter",
     "PermissionResult",
     "Permissions",
+    "QueuedRunCoordinator",
+    "SubmitRunContext",
     "WorkspaceProcessContext",
     "WorkspaceRequestContext",
 ]

@@ -175,7 +175,7 @@ def test_variables_of_governance_stay_unset_when_they_are_unset() -> None:
     assert passed >= {"IDENTITY_SOURCE", "RUN_OWNER", "RUN_ROLE", "ALLOWED_PROD_ROLES"}
     own = {name for name in VARIABLES if name not in environment}
     # Set in the image; for temporary keys of AWS; and what no container with runs in it may hold.
-    secrets = {"APPROVAL_KEY", "IDENTITY_KEY", "IDENTITY_TOKEN"}
+    secrets = {"APPROVAL_KEY", "IDENTITY_KEY", "IDENTITY_MAPPING", "IDENTITY_TOKEN"}
     # Nobody signs in here yet, so no signed identity is believed either.
     assert own == {"INTERLOCK_HOME", "AWS_SESSION_TOKEN", "IDENTITY_PUBLIC_KEYS"} | secrets
 

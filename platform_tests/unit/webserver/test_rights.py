@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster import DagsterInstance
 from dagster_graphql.schema import create_schema
+from dagster_webserver.webserver import DagsterWebserver
 
 from interlock.governance.access import Action, Decision, Resource
 from interlock.governance.policy import PolicyEngine, favourable_context
 from interlock.governance.principal import Environment, Principal, Role
+from interlock.webserver import dagster_names
 from interlock.webserver import rights as module
 from interlock.webserver.dagster_names import (
     LOCATION_SCOPED_PERMISSIONS,
@@ -132,3 +137,37 @@ def test_contract_every_mutation_of_this_dagster_has_a_rule() -> None:
     assert set(MUTATIONS) == found, "a new Dagster: give the new mutation a rule"
     needed = {name for names in MUTATIONS.values() if names for name in names}
     assert needed == set(Permissions)
+
+
+def test_contract_private_names_are_touched_in_one_module_alone() -> None:
+    folder = Path(dagster_names.__file__).parent
+    private = re.compile(r"^(from|import) (dagster\._|dagster_graphql)", re.M)
+    found = {path.name for path in folder.glob("*.py") if private.search(path.read_text())}
+    assert found == {"dagster_names.py"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (
+            dagster_names.WorkspaceRequestContext,
+            [
+                "permissions",
+                "permissions_for_location",
+                "permissions_for_owner",
+                "viewer_has_any_owner_definition_permissions",
+                "get_viewer_tags",
+            ],
+        ),
+        (
+            dagster_names.WorkspaceProcessContext,
+            ["create_request_context", "get_current_workspace"],
+        ),
+        (DagsterWebserver, ["create_asgi_app", "_make_request_context"]),
+        (dagster_names.QueuedRunCoordinator, ["submit_run", "register_instance", "_instance"]),
+        (DagsterInstance, ["daemon_cursor_storage", "get_backfills", "add_run_tags"]),
+    ],
+)
+def test_contract_what_is_overridden_or_called_is_there(owner: type, names: list[str]) -> None:
+    missing = [name for name in names if not hasattr(owner, name)]
+    assert missing == [], f"a new Dagster: {owner.__name__} has lost {missing}"
