@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import interlock
-from interlock.actions.authority import UNVERIFIED, Authority, RunContext
+from interlock.actions.authority import Authority, RunContext
 from interlock.actions.workspace import SYSTEM_PATHS, Workspace, nobody_is_believed
 from interlock.adapters.audit_log import AuditLog
 from interlock.adapters.credentials import Credentials
@@ -37,7 +37,7 @@ from interlock.governance.audit import (
     Stream,
 )
 from interlock.governance.policy import PolicyEngine, RequestContext
-from interlock.governance.principal import Environment, IdentitySource, Principal
+from interlock.governance.principal import UNVERIFIED, Environment, IdentitySource, Principal
 from interlock.settings import REPOSITORY, Settings, principal, scheduler_principal
 
 PROBE_PREFIX = "_interlock/"

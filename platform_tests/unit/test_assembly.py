@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from simulators import MemoryObjectStore
 
-from interlock.actions.authority import UNVERIFIED, Authority
+from interlock.actions.authority import Authority
 from interlock.adapters.directory import Person
 from interlock.adapters.signer import LocalSigner, new_private_key
 from interlock.assembly import (
@@ -26,7 +26,7 @@ from interlock.assembly import (
 )
 from interlock.errors import AccessDenied, ConfigurationError, SigningError
 from interlock.governance.access import Action, Resource
-from interlock.governance.principal import IdentitySource, Role
+from interlock.governance.principal import UNVERIFIED, IdentitySource, Role
 from interlock.settings import Settings
 
 KEYS = {

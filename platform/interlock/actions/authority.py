@@ -40,14 +40,11 @@ from interlock.governance.audit import (
     as_reason,
 )
 from interlock.governance.policy import Action, Decision, PolicyEngine, RequestContext, Resource
-from interlock.governance.principal import Environment, IdentitySource, Principal, Role
+from interlock.governance.principal import UNVERIFIED, Environment, IdentitySource, Principal
 
 __all__ = ["Authority", "Governed", "RunContext"]
 
 log = logging.getLogger(__name__)
-
-UNVERIFIED = Principal(name="unverified", role=Role.VIEWER, verified_by="nobody")
-"""Whoever did not prove who they are."""
 
 
 @dataclass
@@ -104,8 +101,7 @@ class Authority:
         """The same authority for another principal.
 
         Args:
-            principal: Whom the platform itself vouches for: a person whose identity was
-                verified, or a service account.
+            principal: Whom the platform vouches for: a verified person, a service account.
             standing: What every record of theirs says besides.
 
         Returns:

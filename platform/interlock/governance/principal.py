@@ -82,6 +82,10 @@ class Principal:
         return account_of(self.name)
 
 
+UNVERIFIED = Principal(name="unverified", role=Role.VIEWER, verified_by="nobody")
+"""Whoever did not prove who they are."""
+
+
 def account_of(name: str) -> str:
     """The form of a name in which equal accounts compare equal.
 

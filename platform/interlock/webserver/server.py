@@ -14,7 +14,7 @@ from dagster import DagsterInstance
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.requests import HTTPConnection
 
-from interlock.actions.authority import UNVERIFIED, Authority
+from interlock.actions.authority import Authority
 from interlock.adapters.directory import Person
 from interlock.adapters.identity_mapping import read_mapping
 from interlock.adapters.object_store import ObjectStore
@@ -30,7 +30,7 @@ from interlock.assembly import (
 )
 from interlock.errors import ConfigurationError
 from interlock.governance.access import Action, Decision, Resource
-from interlock.governance.principal import IdentitySource
+from interlock.governance.principal import UNVERIFIED, IdentitySource
 from interlock.settings import Settings
 from interlock.webserver.context import GovernedProcessContext
 from interlock.webserver.coordinator import note_enabled
