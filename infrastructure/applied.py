@@ -8,9 +8,10 @@ stands is in ``guardrails``.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,10 @@ from infrastructure.terraform_command import (
 
 BOOTSTRAP: Final = Path("bootstrap")
 PLAN: Final = "trial.tfplan"
+UNPROTECTED: Final = "dev"  # the one environment that may be taken down by one command
+# What else is protected: the database, and the audit trail by its lock. moto would let a protected
+# load balancer go.
+PROTECTIONS: Final = (r"RDS Cluster .*[Pp]rotect", r"S3 Bucket \(\S+-audit-\S+\) .* 403")
 PROVIDER_OVERRIDE: Final = """\
 # Written into this copy by aws_test: an AWS API on loopback has one address for everything.
 provider "aws" {
@@ -141,9 +146,14 @@ class Trial:
         return b"".join(s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys)
 
     def destroy(self) -> Result:
-        """Destroys everything, the second time after the retention of what is locked."""
+        """Destroys everything, the second time after the retention of what is locked.
+
+        What is not dev is protected, and then a refusal is the right outcome.
+        """
         terraform = self.terraform(self.place)
         first = terraform.call("destroy", "-auto-approve", "-json")
+        if self.environment != UNPROTECTED:
+            return protected(first.complaints)
         counts, notes = done(first.messages), []
         last = first
         if first.code:
@@ -177,6 +187,18 @@ class Trial:
         return Terraform(found.program, found.folder, variables, found.caller)
 
 
+def protected(complaints: Sequence[str]) -> Result:
+    """Whether a destroy was refused as it has to be.
+
+    Args:
+        complaints: What Terraform was told.
+    """
+    lacking = [each for each in PROTECTIONS if not any(re.search(each, one) for one in complaints)]
+    if lacking:
+        return failed(f"no refusal like {', '.join(lacking)}", *complaints)
+    return ok(f"refused, as it has to be: {len(complaints)} times", *complaints)
+
+
 def run(report: Report, trial: Trial) -> None:
     """Takes the trial through its steps; the first failure ends it."""
     steps: tuple[tuple[str, Callable[[], Result]], ...] = (
@@ -196,6 +218,9 @@ def run(report: Report, trial: Trial) -> None:
         # What an apply made before it failed is destroyed all the same.
         if broken and not (applied and name == "destroy"):
             report.skip(title, "an earlier step failed")
+            continue
+        if name == "nothing left" and trial.environment != UNPROTECTED:
+            report.skip(title, "it is protected, and ends with the local API")
             continue
         applied = applied or name == "apply"
         broken = not report.run(title, step) or broken

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from infrastructure import (
+    applied,
     guardrails,
     moto_limits,
     moto_server,
@@ -91,6 +92,16 @@ def test_the_callers_credentials_never_reach_terraform(tmp_path: Path) -> None:
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
     }
+
+
+DATABASE = "terraform: deleting RDS Cluster (x): Cannot delete protected Cluster"
+AUDIT = "terraform: deleting S3 Bucket (x-audit-1) Object (y): https response error StatusCode: 403"
+
+
+def test_a_protected_environment_has_to_refuse_its_end_on_every_count() -> None:
+    assert applied.protected([DATABASE, AUDIT]).status is Status.OK
+    assert applied.protected([DATABASE]).status is Status.FAILED
+    assert applied.protected([]).status is Status.FAILED
 
 
 def change(address: str, actions: list[str], **values: Any) -> dict[str, Any]:
@@ -327,8 +338,8 @@ def test_resources_of_nested_modules_are_found() -> None:
 
 
 def test_a_guardrail_that_found_nothing_to_inspect_is_broken() -> None:
-    applied = guardrails.Applied(aws=None, made=(), state=b"")  # type: ignore[arg-type]
-    result = guardrails.inspect(applied, [guardrails.everything_is_tagged])
+    made_there = guardrails.Applied(aws=None, made=(), state=b"")  # type: ignore[arg-type]
+    result = guardrails.inspect(made_there, [guardrails.everything_is_tagged])
     assert result.status is Status.FAILED
     assert "nothing to inspect" in result.notes[0]
 
@@ -336,6 +347,6 @@ def test_a_guardrail_that_found_nothing_to_inspect_is_broken() -> None:
 def test_a_resource_without_the_mandatory_tags_is_found() -> None:
     values = {"tags_all": {"owner": "o", "environment": "dev"}}
     made = guardrails.Made("aws_x.y", "aws_x", values)
-    applied = guardrails.Applied(aws=None, made=(made,), state=b"")  # type: ignore[arg-type]
-    result = guardrails.inspect(applied, [guardrails.everything_is_tagged])
+    made_there = guardrails.Applied(aws=None, made=(made,), state=b"")  # type: ignore[arg-type]
+    result = guardrails.inspect(made_there, [guardrails.everything_is_tagged])
     assert result.notes[0].endswith("aws_x.y: lacks the tags cost_centre")
