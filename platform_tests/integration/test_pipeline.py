@@ -717,8 +717,9 @@ def test_process_of_another_environment_is_denied_before_any_write(
     assert '"denied"' in spooled.read_text()
 
 
-def test_sensor_puts_back_what_was_changed_by_hand(ran: tuple[Location, Any, Guard]) -> None:
-    location, _, guard = ran
+def test_sensor_puts_back_what_was_changed_by_hand(location: Location) -> None:
+    guard = location.guard()
+    assert location.pipeline(guard=guard).success
     client = location.world.connection.client
     client.delete_registered_model_alias("TinyModel", "champion")
     definitions = location.definitions(guard)
