@@ -88,8 +88,8 @@ class Grafana:
             headers["Content-Type"] = "application/json"
         try:
             connection.request(method, self._parts.path.rstrip("/") + path, data, headers)
-            response = connection.getresponse()
-            status, text = response.status, response.read(MAX_BYTES)
+            with connection.getresponse() as response:
+                status, text = response.status, response.read(MAX_BYTES)
         except (OSError, http.client.HTTPException) as error:
             raise self._unusable(method, path, f"no answer ({error})") from error
         finally:
