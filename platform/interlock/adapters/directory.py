@@ -129,8 +129,8 @@ class Directory:
             yield _decode(self._store.get(self._bucket, info.key), info.key)
 
     def is_empty(self) -> bool:
-        """Whether nobody was ever added."""
-        return next(iter(self._store.list(self._bucket, PEOPLE_PREFIX)), None) is None
+        """Whether no person was ever added; the service accounts of a stack are none."""
+        return all(found.service for found in self.people())
 
     def add(self, person: Person) -> Person:
         """Add an account.
