@@ -21,6 +21,7 @@ from trails import BUCKET, MemoryTrail, Trail
 
 from interlock.adapters.object_store import S3ObjectStore
 from interlock.local.seaweed import SeaweedServer
+from interlock.variables import VARIABLES
 
 if TYPE_CHECKING:
     from office import Office
@@ -34,6 +35,17 @@ _serial = itertools.count(1)
 # A test that is slow on a busy machine is not wrong.
 settings.register_profile("interlock", deadline=None)
 settings.load_profile("interlock")
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test starts with none of the product's variables set.
+
+    Not the shell's, and not those that an earlier test's MLflow wrote into the process's
+    environment (``set_tracking_uri`` does).
+    """
+    for name in (*VARIABLES, "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
