@@ -23,6 +23,12 @@ from dagster._core.workspace.context import (
     WorkspaceProcessContext,
     WorkspaceRequestContext,
 )
+from dagster._core.workspace.load_target import (
+    CompositeTarget,
+    ModuleTarget,
+    WorkspaceFileTarget,
+    WorkspaceLoadTarget,
+)
 from dagster._core.workspace.permissions import (
     LOCATION_SCOPED_PERMISSIONS,
     PermissionResult,
@@ -41,10 +47,14 @@ __all__ = [
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
     "BulkActionsFilter",
+    "CompositeTarget",
+    "ModuleTarget",
     "PermissionResult",
     "Permissions",
     "QueuedRunCoordinator",
     "SubmitRunContext",
+    "WorkspaceFileTarget",
+    "WorkspaceLoadTarget",
     "WorkspaceProcessContext",
     "WorkspaceRequestContext",
 ]

@@ -1,4 +1,4 @@
-"""The record of what people do in Dagster's UI: every mutation, allowed or refused, and sign-ins.
+"""The record of what people do on a page: every change, allowed or refused, and sign-ins.
 
 The first record is written before Dagster sees the request: what cannot be recorded does not
 happen.
@@ -22,9 +22,8 @@ from interlock.governance.audit import (
     as_reason,
 )
 
-MUTATION: Final = "dagit:"
-SIGN_IN: Final = "dagit:signIn"
-SIGN_OUT: Final = "dagit:signOut"
+DAGIT: Final = "dagit"
+MUTATION: Final = f"{DAGIT}:"
 NOBODY: Final = RecordedPrincipal(name="unverified", role="viewer", verified_by="nobody")
 MAX_NAMED: Final = 20  # assets, jobs, schedules and runs that one record names
 _NAMES: Final = frozenset(
@@ -53,13 +52,32 @@ class Records:
         audit: The trail.
         environment: Where this server runs.
         clock: The time, aware UTC.
+        place: Which page it is, as streams, actions and resources name it.
     """
 
-    def __init__(self, audit: AuditLog, *, environment: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        audit: AuditLog,
+        *,
+        environment: str,
+        clock: Callable[[], datetime],
+        place: str = DAGIT,
+    ) -> None:
         self._audit = audit
+        self._place = place
         self._environment = environment
         self._clock = clock
         self._suffix = uuid.uuid4().hex[:12]
+
+    @property
+    def sign_in(self) -> str:
+        """The action of signing in."""
+        return f"{self._place}:signIn"
+
+    @property
+    def sign_out(self) -> str:
+        """The action of signing out."""
+        return f"{self._place}:signOut"
 
     def write(
         self,
@@ -67,7 +85,7 @@ class Records:
         outcome: Outcome,
         person: Person | None,
         *,
-        resource: str = "platform/dagit",
+        resource: str | None = None,
         reason: str = "",
         evidence: Mapping[str, Any] | None = None,
     ) -> None:
@@ -79,14 +97,14 @@ class Records:
         today = self._clock().date()
         who = NOBODY if person is None else RecordedPrincipal.of(person.principal)
         self._audit.append(
-            Stream(name=f"dagit-{today:%Y%m%d}-{self._suffix}", opened=today),
+            Stream(name=f"{self._place}-{today:%Y%m%d}-{self._suffix}", opened=today),
             AuditRecord(
                 id=str(uuid.uuid4()),
                 time=self._clock(),
                 environment=self._environment,
                 principal=who,
                 action=action,
-                resource=resource,
+                resource=resource or f"platform/{self._place}",
                 outcome=outcome,
                 reason=as_reason(reason) if reason else "",
                 evidence=dict(evidence or {}),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from interlock.adapters.credentials import Credentials
+from interlock.adapters.credentials import Credentials, refusal
 from interlock.adapters.directory import Directory, Person
 from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.adapters.identity_tokens import TokenVerifier
@@ -25,6 +25,8 @@ SESSION: Final = timedelta(hours=10)  # a working day; then people sign in again
 COUNTS: Final = timedelta(seconds=2)  # what the directory said of somebody
 MAX_KNOWN: Final = 1_000  # people whose state is kept
 BEARER: Final = "bearer "
+OF_BROWSERS: Final = ("sec-fetch-site", "sec-fetch-mode", "cookie", "referer")
+"""Headers that browsers send by themselves."""
 
 
 @dataclass(frozen=True)
@@ -177,3 +179,44 @@ def _active(person: Person) -> Person:
     if person.disabled:
         raise IdentityError(f"{person.name} is disabled", remedy="ask an administrator")
     return person
+
+
+class OperatorAlone(Visitors):
+    """The one visitor of a server where nobody signs in: who operates it, on their own word.
+
+    A browser can be made to send a request by any page, so its requests count as by cookie. A
+    program that is no browser says nothing of where a request comes from.
+
+    Args:
+        operator: Who that is.
+    """
+
+    def __init__(self, operator: Person) -> None:
+        self._operator = operator
+
+    @property
+    def sign_in_here(self) -> bool:
+        """Never."""
+        return False
+
+    def sign_in(self, name: str, password: str) -> str:
+        """Nobody's.
+
+        Raises:
+            SignInRefused: Always.
+        """
+        del password
+        raise refusal(f"{name!r} signs in where nobody does")
+
+    def sign_out(self, person: Person) -> None:
+        """Nothing: there is no session."""
+
+    def find(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor:
+        """Who operates the server.
+
+        Args:
+            headers: By lower-case name.
+            cookies: By name.
+        """
+        del cookies
+        return Visitor(self._operator, by_cookie=any(name in headers for name in OF_BROWSERS))

@@ -23,7 +23,8 @@ from trails import BUCKET, GONE, Trail
 
 from interlock.adapters.directory import Person
 from interlock.governance.audit import AuditRecord, decode
-from interlock.webserver.gate import PERSON, REFUSALS, Gate
+from interlock.webserver.door import PERSON, REFUSALS
+from interlock.webserver.gate import Gate
 from interlock.webserver.records import Records, named_in
 from interlock.webserver.requests import MAX_BODY, without_identity
 from interlock.webserver.visitors import COOKIE, COUNTS
@@ -151,9 +152,10 @@ def test_form_of_another_page_signs_nobody_in(front: Front) -> None:
 
 
 def test_nobody_reaches_anything_but_health(front: Front) -> None:
-    assert front.client.get("/server_info").status_code == 200
+    health = front.client.get("/healthz")
+    assert (health.status_code, health.text) == (200, "ok")
     before = len(front.reached)
-    for path in ("/", "/graphql?query={version}", "/logs/x", "/runs", "/server_info/../graphql"):
+    for path in ("/", "/graphql?query={version}", "/logs/x", "/server_info", "/healthz/../graphql"):
         assert front.client.get(path).status_code == 401
     assert front.ask("{ version }", {}).status_code == 401
     assert len(front.reached) == before
@@ -161,8 +163,10 @@ def test_nobody_reaches_anything_but_health(front: Front) -> None:
 
 def test_other_host_is_not_answered(front: Front) -> None:
     for host in ("evil.example", "localhost", "localhost:3001", ""):
-        refused = front.client.get("/server_info", headers={"host": host})
+        refused = front.client.get("/sign-in", headers={"host": host})
         assert refused.status_code == 421
+        # Load balancers call a server by its address.
+        assert front.client.get("/healthz", headers={"host": host}).status_code == 200
     assert front.reached == []
 
 
@@ -312,7 +316,7 @@ def test_strangers_do_not_fill_the_trail(front: Front) -> None:
 def test_every_answer_says_how_browsers_must_treat_it(front: Front) -> None:
     for answer in (
         front.client.get("/sign-in"),
-        front.client.get("/server_info"),
+        front.client.get("/healthz"),
         front.client.get("/"),
     ):
         assert answer.headers["x-frame-options"] == "DENY"

@@ -1,0 +1,225 @@
+"""What stands in front of a web server of this platform: nobody passes unnamed.
+
+In this order: health, host, origin; then who it is, or the form by which they say so. Identity
+headers that a client wrote go no further, and what follows finds who it is in the scope under
+``PERSON``. Nothing here knows of Dagster: ``gate.py`` adds what its GraphQL needs, and a page of
+the platform's own stands behind the same door. ADR-0012.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+
+from interlock.adapters.directory import Person
+from interlock.errors import IdentityError, InterlockError, RequestRefused, SignInRefused
+from interlock.governance.audit import Outcome
+from interlock.webserver.bodies import whole_body
+from interlock.webserver.page import POLICY, sign_in_page
+from interlock.webserver.records import Records
+from interlock.webserver.requests import (
+    SAFE_METHODS,
+    cookies_of,
+    headers_of,
+    is_own_host,
+    is_own_origin,
+    with_security,
+    without_identity,
+)
+from interlock.webserver.visitors import COOKIE, SESSION, Visitor, Visitors
+
+log = logging.getLogger(__name__)
+
+PERSON: Final = "interlock.person"
+"""Where a scope holds who is signed in."""
+HEALTH: Final = "/healthz"
+"""Answers everybody, by whatever name they call the server, and tells nothing."""
+REFUSALS: Final = 60  # recorded in a minute; more would let strangers fill the trail
+POLICY_VIOLATION: Final = 1008  # RFC 6455, 7.4.1
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Door:
+    """An ASGI application in front of another.
+
+    Args:
+        app: The other.
+        visitors: Finds who sends a request.
+        records: Writes what they do.
+        hosts: Names of this server with port, lower case, as browsers send them.
+        environment: Where it runs.
+        clock: The time, aware UTC.
+        secure: Whether browsers reach it over https alone.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        visitors: Visitors,
+        records: Records,
+        hosts: Collection[str],
+        environment: str,
+        clock: Callable[[], datetime],
+        secure: bool,
+    ) -> None:
+        self._app = app
+        self._visitors = visitors
+        self._records = records
+        self._hosts = frozenset(hosts)
+        self._environment = environment
+        self._clock = clock
+        self._secure = secure
+        self._refusals: deque[datetime] = deque(maxlen=REFUSALS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, connection or lifespan."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, _secured(send))
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _let_in(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> Response | None:
+        """The answer to somebody who is named in the scope, unless the application gave it."""
+        del headers
+        await self._app(scope, receive, send)
+        return None
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A connection: of whoever it is, there is nothing to connect to."""
+        del scope
+        await receive()
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        try:
+            answer = await self._answer(scope, headers, receive, send)
+        except RequestRefused as refused:
+            answer = JSONResponse({"error": refused.message}, refused.status)
+        except InterlockError as error:
+            log.warning("a request could not be served: %s", error)
+            answer = JSONResponse({"error": "the server cannot do this now"}, 503)
+        if answer is not None:
+            await answer(scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> Response | None:
+        """The answer, unless the application gave it."""
+        path, method = str(scope["path"]), str(scope["method"])
+        if path == HEALTH and method in SAFE_METHODS:
+            return PlainTextResponse("ok", headers={"cache-control": "no-store"})
+        if not is_own_host(headers, self._hosts):
+            raise RequestRefused(421, "this server does not answer to that Host")
+        from_page = is_own_origin(headers, self._hosts)
+        if "origin" in headers and not from_page:
+            raise RequestRefused(403, "the request comes from another page")
+        if path == "/sign-in" and self._visitors.sign_in_here:
+            return await self._sign_in(method, receive, from_page=from_page)
+        visitor = await self._visitor(headers)
+        if visitor is None:
+            page = method == "GET" and "text/html" in headers.get("accept", "")
+            if page and self._visitors.sign_in_here:
+                return RedirectResponse("/sign-in", 303)
+            raise RequestRefused(401, "sign in first")
+        if method not in SAFE_METHODS and visitor.by_cookie and not from_page:
+            raise RequestRefused(403, "the request names no page of this server as its origin")
+        if path == "/sign-out" and method == "POST":
+            return await self._sign_out(visitor.person)
+        return await self._let_in(named(scope, visitor.person), headers, receive, send)
+
+    async def _visitor(self, headers: Mapping[str, str]) -> Visitor | None:
+        try:
+            return await asyncio.to_thread(self._visitors.find, headers, cookies_of(headers))
+        except IdentityError as error:
+            why = error.why if isinstance(error, SignInRefused) else error.message
+            await self._record_refusal(self._records.sign_in, why, None)
+            return None
+
+    async def _sign_in(self, method: str, receive: Receive, *, from_page: bool) -> Response:
+        policy = {"content-security-policy": POLICY, "cache-control": "no-store"}
+        if method in SAFE_METHODS:
+            return HTMLResponse(sign_in_page(self._environment), headers=policy)
+        if method != "POST" or not from_page:
+            raise RequestRefused(403, "the form was not sent by a page of this server")
+        form = parse_qs((await whole_body(receive)).decode("utf-8", "replace"))
+        name, password = (form.get(field, [""])[0] for field in ("name", "password"))
+        try:
+            cookie = await asyncio.to_thread(self._visitors.sign_in, name, password)
+        except SignInRefused as refused:
+            await self._record_refusal(self._records.sign_in, refused.why, None)
+            shown = f"{refused.message}: {refused.remedy}."
+            return HTMLResponse(sign_in_page(self._environment, shown), 403, headers=policy)
+        visitor = await asyncio.to_thread(self._visitors.find, {}, {COOKIE: cookie})
+        assert visitor is not None  # noqa: S101 - who has just signed in
+        await self._record(self._records.sign_in, Outcome.SUCCEEDED, visitor.person)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            COOKIE,
+            cookie,
+            max_age=int(SESSION.total_seconds()),
+            httponly=True,
+            samesite="strict",
+            secure=self._secure,
+        )
+        return answer
+
+    async def _sign_out(self, person: Person) -> Response:
+        await asyncio.to_thread(self._visitors.sign_out, person)
+        await self._record(self._records.sign_out, Outcome.SUCCEEDED, person)
+        answer = RedirectResponse("/sign-in" if self._visitors.sign_in_here else "/", 303)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    async def _record(
+        self, action: str, outcome: Outcome, person: Person | None, **more: Any
+    ) -> None:
+        await asyncio.to_thread(self._records.write, action, outcome, person, **more)
+
+    async def _record_refusal(self, action: str, why: str, person: Person | None) -> None:
+        """Record what was refused; of strangers not more than fits into a trail."""
+        now = self._clock()
+        if person is None:
+            full = len(self._refusals) == REFUSALS
+            if full and now - self._refusals[0] < timedelta(minutes=1):
+                log.warning("refused, and not recorded for there are too many: %s", why)
+                return
+            self._refusals.append(now)
+        await self._record(action, Outcome.DENIED, person, reason=why)
+
+
+def named(scope: Scope, person: Person) -> Scope:
+    """A scope with a person in it, and nothing else in it that says who it is."""
+    return {**scope, "headers": without_identity(scope["headers"]), PERSON: person}
+
+
+def _secured(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": with_security(message.get("headers", []))}
+        await send(message)
+
+    return with_headers
