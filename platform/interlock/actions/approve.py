@@ -102,21 +102,10 @@ def prepare(
     except InterlockError as error:
         authority.refuse(action, resource, run, error, evidence=evidence)
         raise
-    principal = authority.principal
-    context = case.facts(authority.context, principal)
+    context = case.facts(authority.context, authority.principal)
     authority.authorise(action, resource, run, context=context, evidence=evidence)
     try:
-        statement = decided_on(
-            verdict=verdict,
-            seen=case.seen,
-            now=workspace.clock(),
-            lifetime=lifetime,
-            subject=principal.account,
-            role=principal.role.value,
-            verified_by=principal.verified_by,
-            teams=tuple(sorted(principal.teams)),
-            reason=reason,
-        )
+        statement = _said_by(workspace, case, verdict, reason=reason, lifetime=lifetime)
         _require_decidable(workspace, case, statement)
     except InterlockError as error:
         authority.refuse(action, resource, run, error, evidence=evidence)
@@ -224,6 +213,30 @@ def decide(
     return deliver(workspace, run, sign(statement, signer))
 
 
+def obstacles(workspace: Workspace, case: Case, verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """Why who acts cannot decide on a version now, each with its remedy; none when they can.
+
+    For pages that say so before anybody tries; nothing is recorded, and ``prepare`` asks anew.
+
+    Args:
+        workspace: The outside world, acting as that person.
+        case: The version.
+        verdict: Approve or reject.
+    """
+    authority = workspace.authority
+    decision = authority.engine.decide(
+        principal=authority.principal,
+        action=_ACTIONS[verdict],
+        resource=Resource("model", case.version.name),
+        environment=authority.environment,
+        context=case.facts(authority.context, authority.principal),
+    )
+    if not decision.allowed:
+        return ((decision.reason, decision.remedy),)
+    statement = _said_by(workspace, case, verdict, reason="not said yet", lifetime=DEFAULT_LIFETIME)
+    return tuple(_reasons_against(workspace, case, statement))
+
+
 def view_of(workspace: Workspace, case: Case) -> dict[str, str]:
     """What the tags of a version have to say, by the trail."""
     return tags_for(
@@ -279,6 +292,24 @@ def _believed(workspace: Workspace, run: RunContext, envelope: Envelope) -> Stat
         )
         raise wrong from error
     return statement
+
+
+def _said_by(
+    workspace: Workspace, case: Case, verdict: Verdict, *, reason: str, lifetime: timedelta
+) -> Statement:
+    """What who acts says about a version now."""
+    principal = workspace.authority.principal
+    return decided_on(
+        verdict=verdict,
+        seen=case.seen,
+        now=workspace.clock(),
+        lifetime=lifetime,
+        subject=principal.account,
+        role=principal.role.value,
+        verified_by=principal.verified_by,
+        teams=tuple(sorted(principal.teams)),
+        reason=reason,
+    )
 
 
 def _who_decided(statement: Statement) -> Principal:
