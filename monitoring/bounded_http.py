@@ -16,23 +16,26 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from interlock.errors import MonitoringError
+from interlock.errors import MonitoringError, MonitoringRefused
 
+REFUSED: Final = frozenset({http.client.UNAUTHORIZED, http.client.FORBIDDEN})
 MAX_BYTES: Final = 16 << 20  # of one answer; that of 100 products to the asset query takes 2 MB
 
 
-def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
+def fetch(url: str, *, timeout: float, json_body: object = None, bearer: str = "") -> bytes:
     """The body of an answer with status 200; redirects are not followed.
 
     Args:
         url: ``http://`` or ``https://``.
         timeout: For the whole answer, seconds.
         json_body: What to post; None asks with GET.
+        bearer: Token of who asks; empty where nobody has to say.
 
     Returns:
         The body.
 
     Raises:
+        MonitoringRefused: Whoever asks is not let in.
         MonitoringError: No answer in time, another status, or more than ``MAX_BYTES``.
     """
     parts = urlsplit(url)
@@ -44,10 +47,11 @@ def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
     try:
         with _closed_after(connection, timeout) as is_late:
             try:
+                headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
                 if json_body is None:
-                    connection.request("GET", target)
+                    connection.request("GET", target, headers=headers)
                 else:
-                    headers = {"Content-Type": "application/json"}
+                    headers["Content-Type"] = "application/json"
                     connection.request("POST", target, json.dumps(json_body).encode(), headers)
                 response = connection.getresponse()
                 body = response.read(MAX_BYTES + 1)
@@ -56,6 +60,8 @@ def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
                 raise _unusable(url, found) from error
         if is_late():
             raise _unusable(url, f"no whole answer within {timeout:g} s")
+        if response.status in REFUSED:
+            raise _refused(url, response.status)
         if response.status != http.client.OK:
             raise _unusable(url, f"status {response.status}")
         if len(body) > MAX_BYTES:
@@ -67,13 +73,13 @@ def fetch(url: str, *, timeout: float, json_body: object = None) -> bytes:
         connection.close()
 
 
-def fetch_json(url: str, *, timeout: float, json_body: object = None) -> object:
+def fetch_json(url: str, *, timeout: float, json_body: object = None, bearer: str = "") -> object:
     """The value of a JSON answer; as ``fetch``.
 
     Raises:
         MonitoringError: Also when the answer is no JSON.
     """
-    body = fetch(url, timeout=timeout, json_body=json_body)
+    body = fetch(url, timeout=timeout, json_body=json_body, bearer=bearer)
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -125,10 +131,20 @@ def _text(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _unusable(url: str, found: str) -> MonitoringError:
+def _refused(url: str, status: int) -> MonitoringRefused:
+    return MonitoringRefused(
+        f"{_where(url)} answered with status {status}, expected to be let in",
+        remedy="give the exporter the token of a service account that is enabled",
+    )
+
+
+def _where(url: str) -> str:
     parts = urlsplit(url)
-    where = f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+
+
+def _unusable(url: str, found: str) -> MonitoringError:
     return MonitoringError(
-        f"{where} gave {found}, expected an answer with status 200",
+        f"{_where(url)} gave {found}, expected an answer with status 200",
         remedy="see whether that service runs, and its log",
     )

@@ -70,6 +70,10 @@ DAGSTER_METRICS: Final = (
     _gauge("dagster_webserver_up", "Whether Dagster's web server answers in time."),
     _gauge("dagster_webserver_response_seconds", "Seconds that its last answer took."),
     _gauge(
+        "dagster_webserver_admits_exporter",
+        "Whether Dagster's web server lets the exporter in; its account's token decides.",
+    ),
+    _gauge(
         "service_reachable",
         "Whether a service without metrics of its own accepts connections.",
         "service",

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from interlock.errors import InterlockError
@@ -26,6 +27,7 @@ from monitoring.tallies import BUCKETS, TICK_STATUSES, Durations, Ticks
 
 PORT: Final = 9200
 PROBE_SECONDS: Final = 10.0  # between two probes of the web server
+HEALTH: Final = "/healthz"  # answers whoever asks
 ASSET_FACTOR: Final = 2  # assets are read half as often as runs
 READINGS_KEPT: Final = 4  # a value that was not renewed for so many intervals is dropped
 
@@ -121,6 +123,8 @@ class DagsterExporter:
         """Adds the samples of what is known now."""
         if (reach := self.reachability.value) is not None:
             _fill_reachability(out, reach)
+            if reach.webserver_seconds is not None and self._reader.admitted is not None:
+                out.add("dagster_webserver_admits_exporter", self._reader.admitted)
         if (workspace := self.workspace.value) is not None:
             self._fill_workspace(out, workspace)
         if (runs := self.runs.value) is not None:
@@ -129,7 +133,7 @@ class DagsterExporter:
             _fill_assets(out, assets)
 
     def _reach(self) -> Reachability:
-        url = f"{self._reader.url}/server_info"
+        url = f"{self._reader.url}{HEALTH}"
         return Reachability(
             webserver_seconds=seconds_to_answer(url, timeout=self._timeout),
             services={
@@ -276,6 +280,20 @@ def service_address(text: str) -> tuple[str, tuple[str, int]]:
     return name, (host.strip("[]"), int(port))
 
 
+def token_in(file: Path | None) -> Callable[[], str]:
+    """What reads a token; one that cannot be read is none, and the web server's answer says so."""
+
+    def read() -> str:
+        if file is None:
+            return ""
+        try:
+            return file.read_text().strip()
+        except OSError:
+            return ""
+
+    return read
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
@@ -286,6 +304,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--port", type=int, default=PORT, help="port to listen on")
     made.add_argument("--interval", type=float, default=15.0, help="seconds between readings")
     made.add_argument("--timeout", type=float, default=5.0, help="seconds for one answer")
+    made.add_argument(
+        "--token-file",
+        type=Path,
+        help="holds the token of the account that asks; read anew at each question",
+    )
     made.add_argument(
         "--service",
         type=service_address,
@@ -301,7 +324,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point."""
     options = parser().parse_args(arguments)
     exporter = DagsterExporter(
-        DagsterReader(options.dagster_url, timeout=options.timeout, clock=time.time),
+        DagsterReader(
+            options.dagster_url,
+            timeout=options.timeout,
+            clock=time.time,
+            token=token_in(options.token_file),
+        ),
         services=dict(options.service),
         interval=options.interval,
         timeout=options.timeout,

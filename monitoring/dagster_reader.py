@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from interlock.errors import InterlockError, MonitoringError
+from interlock.errors import InterlockError, MonitoringError, MonitoringRefused
 from monitoring import dagster_queries as queries
 from monitoring.bounded_http import fetch_json
 from monitoring.dagster_values import (
@@ -38,13 +38,25 @@ class DagsterReader:
         url: Its address, ``http://host:port``.
         timeout: For one answer, seconds.
         clock: Unix time.
+        token: Gives the token of the account that asks, anew each time, so that another one
+            takes effect at once; empty where nobody signs in.
     """
 
-    def __init__(self, url: str, *, timeout: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        clock: Callable[[], float],
+        token: Callable[[], str] = str,
+    ) -> None:
         self.url = url.rstrip("/")
         self._timeout = timeout
         self._clock = clock
+        self._token = token
         self._causes: dict[str, str] = {}
+        self.admitted: bool | None = None
+        """Whether the last question was let in; None while none was answered."""
 
     def workspace(self) -> Workspace:
         """Code locations, jobs, schedules and daemons.
@@ -169,11 +181,17 @@ class DagsterReader:
         return UNKNOWN_CAUSE
 
     def _ask(self, query: str, **variables: object) -> dict[str, Any]:
-        answer = fetch_json(
-            f"{self.url}/graphql",
-            timeout=self._timeout,
-            json_body={"query": query, "variables": variables},
-        )
+        try:
+            answer = fetch_json(
+                f"{self.url}/graphql",
+                timeout=self._timeout,
+                json_body={"query": query, "variables": variables},
+                bearer=self._token(),
+            )
+        except MonitoringRefused:
+            self.admitted = False
+            raise
+        self.admitted = True
         if not isinstance(answer, dict) or not isinstance(answer.get("data"), dict):
             raise _other_shape("answer", str(answer))
         if answer.get("errors"):

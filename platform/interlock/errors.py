@@ -36,6 +36,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── RegistryError           MLflow refused or answered something unusable
     │   └── RegistryUnavailable no answer from MLflow
     ├── MonitoringError         a service that is observed gave no usable answer
+    │   └── MonitoringRefused   it does not let the observer in
     └── LocalError              the embedded services
         ├── PortTaken           a port that somebody else listens on
         └── ProcessFailed       a child process that did not come up or ended early
@@ -280,6 +281,10 @@ class RegistryUnavailable(RegistryError):
 
 class MonitoringError(InterlockError):
     """A service that is observed does not answer, or answers something unusable."""
+
+
+class MonitoringRefused(MonitoringError):
+    """A service that is observed answers, and does not let the observer in."""
 
 
 class LocalError(InterlockError):

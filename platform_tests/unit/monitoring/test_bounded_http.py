@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from interlock.errors import MonitoringError
+from interlock.errors import MonitoringError, MonitoringRefused
 from interlock.local.ports import free_port
 from monitoring import bounded_http
 from monitoring.bounded_http import accepts_connections, fetch, fetch_json, seconds_to_answer
@@ -128,3 +128,13 @@ def test_an_address_without_host_is_an_error() -> None:
 def test_a_listening_port_accepts_connections() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert accepts_connections("127.0.0.1", listener.getsockname()[1], timeout=1)
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+def test_who_is_not_let_in_is_told_so(status: str) -> None:
+    with (
+        server(body(b"{}", status)) as url,
+        pytest.raises(MonitoringRefused, match=f"status {status[:3]}") as refused,
+    ):
+        fetch(url, timeout=5, bearer="interlock.61.secret")
+    assert "secret" not in str(refused.value)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -18,6 +19,7 @@ from monitoring.dagster_exporter import (
     overdue_seconds,
     parser,
     service_address,
+    token_in,
 )
 from monitoring.dagster_reader import DagsterReader
 from monitoring.dagster_values import Run, Schedule, Tick
@@ -123,6 +125,7 @@ class FakeDagster:
         }
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.token = ""
 
     def answer(self, query: str, variables: dict[str, Any]) -> object:
         name = query.split()[1].split("(", maxsplit=1)[0]
@@ -154,11 +157,14 @@ def url(dagster: FakeDagster) -> Iterator[str]:
             self._say(b"{}")
 
         def do_POST(self) -> None:
+            if dagster.token and self.headers["Authorization"] != f"Bearer {dagster.token}":
+                self._say(b"{}", 401)
+                return
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self._say(json.dumps(dagster.answer(body["query"], body["variables"])).encode())
 
-        def _say(self, body: bytes) -> None:
-            self.send_response(200)
+        def _say(self, body: bytes, status: int = 200) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -219,6 +225,21 @@ def test_a_dead_dagster_is_down_and_nothing_more_is_claimed() -> None:
         timeout=1,
     )
     assert samples(exporter) == {"dagster_webserver_up": 0, "service_reachable postgres": 0}
+
+
+def test_web_server_that_does_not_believe_the_token_is_up_and_says_so(
+    dagster: FakeDagster, url: str, tmp_path: Path
+) -> None:
+    dagster.token, file = "interlock.61.right", tmp_path / "token"
+    reader = DagsterReader(url, timeout=5, clock=lambda: NOW, token=token_in(file))
+    exporter = DagsterExporter(reader, services={}, interval=15, timeout=5)
+    for held, admitted in {"": 0, "interlock.61.wrong": 0, "interlock.61.right": 1}.items():
+        if held:
+            file.write_text(f"{held}\n")
+        found = samples(exporter)
+        assert found["dagster_webserver_up"] == 1
+        assert found["dagster_webserver_admits_exporter"] == admitted
+        assert ("dagster_daemon_healthy asset" in found) == bool(admitted)
 
 
 def test_what_is_not_read_again_disappears(url: str) -> None:
