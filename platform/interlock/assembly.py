@@ -77,14 +77,20 @@ def code_version() -> str:
     return f"{interlock.__version__}+{digest.hexdigest()[:16]}"
 
 
-def open_store(settings: Settings) -> ObjectStore:
+def open_store(
+    settings: Settings, kind: Callable[..., S3ObjectStore] = S3ObjectStore
+) -> S3ObjectStore:
     """The object store that the settings name.
 
     Temporary keys are left to AWS's own chain, which reads all three parts from where the
     settings did.
+
+    Args:
+        settings: Of this process.
+        kind: Makes it; another kind for servers that read the same again and again.
     """
     temporary = settings.aws_session_token is not None
-    return S3ObjectStore(
+    return kind(
         endpoint_url=settings.s3_endpoint_url,
         access_key=None if temporary else settings.aws_access_key_id,
         secret_key=None if temporary else settings.aws_secret_access_key,
@@ -105,7 +111,11 @@ def open_audit_log(settings: Settings, store: ObjectStore) -> AuditLog:
 
 
 def open_workspace(
-    settings: Settings, *, secrets: Mapping[str, str], believe_token: bool = True
+    settings: Settings,
+    *,
+    secrets: Mapping[str, str],
+    believe_token: bool = True,
+    store: ObjectStore | None = None,
 ) -> Workspace:
     """Everything that actions work with.
 
@@ -114,6 +124,7 @@ def open_workspace(
         secrets: Where a product's named secrets are looked up, e.g. a database's address.
         believe_token: Whether this process may act as whose IDENTITY_TOKEN it holds; not the
             code location, whose runs say themselves who they act for.
+        store: The object store; that of the settings by default.
 
     Returns:
         The workspace.
@@ -128,7 +139,7 @@ def open_workspace(
             "MLFLOW_TRACKING_URI is unset",
             remedy="set it, or use `interlock demo`, `run` or `up`, which start everything",
         )
-    store = open_store(settings)
+    store = open_store(settings) if store is None else store
     connection = MlflowConnection(
         tracking_uri=settings.mlflow_tracking_uri,
         artifact_root=(
