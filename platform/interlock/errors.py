@@ -16,7 +16,8 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── DataError
     │   ├── SourceError         a source that cannot be read as declared
     │   ├── SourceChanged       a source that changed while it was read
-    │   └── ContractError       a table to which the contract cannot be applied at all
+    │   ├── ContractError       a table to which the contract cannot be applied at all
+    │   └── ProfileError        data that cannot be profiled, or profiles that do not compare
     ├── TrainingError           data or settings from which no candidate can be trained
     ├── ApprovalError           a decision that cannot be taken, read or believed
     ├── GatesFailed             a version did not reach its gates and stays blocked
@@ -180,6 +181,10 @@ class SourceChanged(DataError):
 
 class ContractError(DataError):
     """The data contract cannot be applied to this table at all."""
+
+
+class ProfileError(DataError):
+    """Data cannot be profiled as planned, or profiles cannot be read, merged or compared."""
 
 
 class TrainingError(InterlockError):
