@@ -32,7 +32,7 @@ class Waiting:
     champion_metrics: Mapping[str, float | None]
 
 
-def waiting(workspace: Workspace, model: str) -> tuple[Waiting, ...]:
+def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> tuple[Waiting, ...]:
     """The versions of a model that could become champion, the newest first.
 
     Those that failed a gate, were rejected, are not proven, or are older than the champion are
@@ -41,6 +41,7 @@ def waiting(workspace: Workspace, model: str) -> tuple[Waiting, ...]:
     Args:
         workspace: The outside world.
         model: Registered model.
+        newest: How many of the newest versions to look at; all those when not given.
 
     Raises:
         EvidenceError: The ledger of its champions does not verify.
@@ -57,7 +58,11 @@ def waiting(workspace: Workspace, model: str) -> tuple[Waiting, ...]:
         except (EvidenceError, RegistryError):
             metrics = {}  # deleted or unproven: for the reconciler to say
     found = []
-    for version in workspace.registry.versions(model):
+    registry = workspace.registry
+    every = (
+        registry.versions(model) if newest is None else registry.page(model, size=newest).versions
+    )
+    for version in every:
         if champion is not None and int(version.version) <= int(champion):
             break
         try:

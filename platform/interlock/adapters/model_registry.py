@@ -14,6 +14,8 @@ from typing import Any
 
 from interlock.adapters.mlflow_connection import MlflowConnection, no_progress_bar, translated
 
+_LARGEST_PAGE = 1_000  # versions that one request brings
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -47,6 +49,14 @@ class LoggedRun:
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """Some versions of a model, and where the next page begins; None after the last."""
+
+    versions: tuple[ModelVersion, ...]
+    after: str | None
 
 
 def digest_of(directory: Path) -> str:
@@ -181,10 +191,63 @@ class ModelRegistry:
 
     def versions(self, model: str) -> Sequence[ModelVersion]:
         """All versions of a model, the newest first."""
+        found: list[ModelVersion] = []
+        page = self.page(model, size=_LARGEST_PAGE)
+        found += page.versions
+        while page.after is not None:
+            page = self.page(model, size=_LARGEST_PAGE, after=page.after)
+            found += page.versions
+        return found
+
+    def page(self, model: str, *, size: int, after: str | None = None) -> VersionPage:
+        """Some versions of a model, the newest first, in as many requests as for one.
+
+        Args:
+            model: Registered model; of an unknown one there are no versions.
+            size: How many at most.
+            after: Where the page before ended, as it says.
+        """
+        quote = '"' if "'" in model else "'"
         with translated(f"list {model}"):
-            found = self._connection.client.search_model_versions(f"name = '{model}'")
-        numbers = sorted((int(each.version) for each in found), reverse=True)
-        return [self.version(model, str(number)) for number in numbers]
+            found = self._connection.client.search_model_versions(
+                f"name = {quote}{model}{quote}",
+                max_results=size,
+                order_by=["version_number DESC"],
+                page_token=after,
+            )
+        # What a search gives lacks the aliases, which belong to the model.
+        aliases = self.aliases(model) if found else {}
+        return VersionPage(tuple(_version(each, aliases) for each in found), found.token or None)
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """The aliases of a model and the version each points at.
+
+        Raises:
+            RegistryError: There is no such model.
+        """
+        with translated(f"find {model}"):
+            found = self._connection.client.get_registered_model(model).aliases
+        return {str(alias): str(version) for alias, version in found.items()}
+
+    def run_files(self, run_id: str, folder: str) -> Sequence[str]:
+        """Paths of the files in a folder of a run's artifacts, by name; none of an unknown one."""
+        with translated(f"list the files of run {run_id}"):
+            found = self._connection.client.list_artifacts(run_id, folder)
+        return sorted(str(each.path) for each in found if not each.is_dir)
+
+    def run_file(self, run_id: str, path: str, directory: Path) -> Path:
+        """Fetch a file of a run's artifacts.
+
+        Args:
+            run_id: The MLflow run.
+            path: As ``run_files`` names it.
+            directory: An empty folder to put it into.
+
+        Returns:
+            The file.
+        """
+        with translated(f"read {path} of run {run_id}"), no_progress_bar():
+            return Path(self._connection.client.download_artifacts(run_id, path, str(directory)))
 
     def set_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
         """Set tags of a version, the others stay."""
@@ -216,12 +279,14 @@ class ModelRegistry:
             self._connection.client.delete_registered_model_alias(model, alias)
 
 
-def _version(found: Any) -> ModelVersion:
+def _version(found: Any, aliases: Mapping[str, str] | None = None) -> ModelVersion:
+    version = str(found.version)
+    own = found.aliases if aliases is None else [a for a, at in aliases.items() if at == version]
     return ModelVersion(
         name=found.name,
-        version=str(found.version),
+        version=version,
         source=found.source,
         run_id=found.run_id or "",
         tags=dict(found.tags),
-        aliases=tuple(sorted(found.aliases)),
+        aliases=tuple(sorted(own)),
     )
