@@ -65,7 +65,7 @@ from interlock.local.process import ChildProcess
 from interlock.local.services import Ports, Service, build_services
 from interlock.settings import load_settings
 
-def light(home, ports, *, module, environment, artifact_root):
+def light(home, ports, *, module, environment, signing, artifact_root):
     def child(name, code):
         slug = name.lower().replace(" ", "-")
         return ChildProcess(
@@ -409,8 +409,17 @@ def test_up_works_outside_the_main_thread_too(settings: Settings, home: Home) ->
 
 
 def light_services(
-    home: Home, ports: Ports, *, module: str, environment: Mapping[str, str], artifact_root: str
+    home: Home,
+    ports: Ports,
+    *,
+    module: str,
+    environment: Mapping[str, str],
+    signing: Mapping[str, str],
+    artifact_root: str,
 ) -> tuple[Service, ...]:
+    assert signing == {"IDENTITY_KEY": str(home.identity_key)}
+    assert not {"IDENTITY_KEY", "APPROVAL_KEY"} & environment.keys()
+    assert environment["IDENTITY_PUBLIC_KEYS"] == str(home.identity_public_keys())
     assert artifact_root == "s3://interlock-artifacts/mlflow"
     assert environment["MLFLOW_TRACKING_URI"] == ports.mlflow_url
 
@@ -559,30 +568,27 @@ def test_socket_of_a_deep_home_is_short_and_private(
         code_socket(deep)
 
 
-def test_location_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(*entries: object) -> Callable[..., bytes]:
-        listed = [{"locationOrLoadError": entry} for entry in entries]
-        data = {"data": {"workspaceOrError": {"locationEntries": listed}}}
-        return lambda *_words, **_more: json.dumps(data).encode()
+def test_location_that_does_not_load_is_told(home: Home) -> None:
+    home.prepare()
+    assert services.location_errors(home) == ["Dagster's web server does not answer"]
+    assert not services.daemons_are_healthy(home)
+    said = {"daemons_are_healthy": False, "location_errors": ["NameError: x"]}
+    home.dagster_status.write_text(json.dumps(said))
+    assert services.location_errors(home) == ["NameError: x"]
+    assert not services.daemons_are_healthy(home)
+    home.dagster_status.write_text(json.dumps({**said, "daemons_are_healthy": True}))
+    assert services.daemons_are_healthy(home)
 
-    broken = {"__typename": "PythonError", "message": "NameError: x\n"}
-    monkeypatch.setattr(
-        services, "fetch", answer({"__typename": "RepositoryLocation"}, broken, None)
+
+def test_what_an_earlier_life_said_does_not_count(home: Home, settings: Settings) -> None:
+    home.prepare()
+    home.dagster_status.write_text('{"daemons_are_healthy": true, "location_errors": []}')
+    services.build_services(
+        home,
+        new_ports(),
+        module="any",
+        environment={},
+        signing={},
+        artifact_root=f"s3://{settings.artifact_bucket}",
     )
-    assert services.location_errors(3000) == ["NameError: x", "still loading"]
-    monkeypatch.setattr(services, "fetch", lambda *_words, **_more: None)
-    assert services.location_errors(3000) == ["Dagster's web server does not answer"]
-    assert not services.daemons_are_healthy(3000)
-
-
-@pytest.mark.parametrize(
-    ("healthy", "required", "expected"),
-    [(True, True, True), (False, True, False), (False, False, True)],
-)
-def test_daemons_that_are_not_required_do_not_count(
-    monkeypatch: pytest.MonkeyPatch, healthy: bool, required: bool, expected: bool
-) -> None:
-    statuses = [{"healthy": healthy, "required": required}]
-    data = {"data": {"instance": {"daemonHealth": {"allDaemonStatuses": statuses}}}}
-    monkeypatch.setattr(services, "fetch", lambda *_words, **_more: json.dumps(data).encode())
-    assert services.daemons_are_healthy(3000) is expected
+    assert not services.daemons_are_healthy(home)

@@ -31,6 +31,11 @@ DAGSTER_INSTANCE: dict[str, Any] = {
     # Storage is not named: Dagster's default is SQLite in this folder.
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},  # a community sign-up dialog for every new user otherwise
+    # Says who each run acts for; a queue as Dagster's own otherwise.
+    "run_coordinator": {
+        "module": "interlock.webserver.coordinator",
+        "class": "GovernedRunCoordinator",
+    },
     "concurrency": {
         "runs": {
             "max_concurrent_runs": MAX_CONCURRENT_RUNS,
@@ -133,6 +138,11 @@ class Home:
         return self.dagster / "workspace.yaml"
 
     @property
+    def dagster_status(self) -> Path:
+        """What Dagster's web server says of daemons and code locations while it comes up."""
+        return self.run / "dagster-status.json"
+
+    @property
     def mlflow_database_uri(self) -> str:
         """MLflow's database as an address."""
         return f"sqlite:///{self.mlflow_database}"
@@ -203,12 +213,20 @@ class Home:
         Raises:
             SigningError: The key's file is there and is not what was written.
         """
-        if not self.approval_key.exists():
-            _write_once(self.approval_key, new_private_key())
-        public = self.path / "approval-public-keys.pem"
-        if not public.exists():
-            _write_once(public, LocalSigner(self.approval_key).public_key.pem)
-        return public
+        return _public_half(self.approval_key, self.path / "approval-public-keys.pem")
+
+    @property
+    def identity_key(self) -> Path:
+        """The key with which web server and daemon of this home sign who acts."""
+        return self.path / "identity-key.pem"
+
+    def identity_public_keys(self) -> Path:
+        """The file with the public half of the identity key; both are made at first use.
+
+        Raises:
+            SigningError: The key's file is there and is not what was written.
+        """
+        return _public_half(self.identity_key, self.path / "identity-public-keys.pem")
 
     def in_use(self) -> bool:
         """Whether ``up`` or a command works on the folder."""
@@ -249,6 +267,15 @@ class Home:
         finally:
             gate.release()
         return True
+
+
+def _public_half(key: Path, public: Path) -> Path:
+    """The file with the public half of a key, where both are made when they are missing."""
+    if not key.exists():
+        _write_once(key, new_private_key())
+    if not public.exists():
+        _write_once(public, LocalSigner(key).public_key.pem)
+    return public
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -108,13 +108,23 @@ class EmbeddedPlatform:
             "APPROVAL_PUBLIC_KEYS": str(
                 settings.approval_public_keys or self.home.approval_public_keys()
             ),
+            "IDENTITY_PUBLIC_KEYS": str(
+                settings.identity_public_keys or self.home.identity_public_keys()
+            ),
             "DAGSTER_HOME": str(self.home.dagster),
             **no_proxy_on_loopback(),
         }
+        if settings.identity_chosen:
+            variables["IDENTITY_SOURCE"] = str(settings.identity_source)
         # The embedded store alone takes an unset ENVIRONMENT as dev, and only one made for dev.
         if settings.environment is None and mark is Environment.DEV:
             variables["ENVIRONMENT"] = str(Environment.DEV)
         return variables
+
+    @property
+    def signing(self) -> dict[str, str]:
+        """The variables of those who sign who acts: the web servers and the daemon, no other."""
+        return {"IDENTITY_KEY": self.settings.identity_key or str(self.home.identity_key)}
 
     def object_store(self, endpoint_url: str) -> ObjectStore:
         """A client of the embedded S3."""

@@ -26,11 +26,6 @@ from interlock.local.process import ChildProcess
 LOCATION = "interlock"
 MAX_SOCKET_PATH = 100  # bytes; sockaddr_un holds 104 on macOS, 108 on Linux
 ASK_SECONDS = 2.0  # for one answer while a service comes up
-DAEMONS_AND_LOCATION = """{
-  instance { daemonHealth { allDaemonStatuses { healthy required } } }
-  workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {
-    __typename ... on PythonError { message } } } } }
-}"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,13 @@ class Service:
 
 
 def build_services(
-    home: Home, ports: Ports, *, module: str, environment: Mapping[str, str], artifact_root: str
+    home: Home,
+    ports: Ports,
+    *,
+    module: str,
+    environment: Mapping[str, str],
+    signing: Mapping[str, str],
+    artifact_root: str,
 ) -> tuple[Service, ...]:
     """The services besides S3.
 
@@ -95,6 +96,8 @@ def build_services(
         ports: Where they serve.
         module: Python module of the code location.
         environment: The whole environment of each.
+        signing: Besides, the variables of web server and daemon, which sign who acts. The code
+            location and its runs must not have them.
         artifact_root: Where MLflow's clients put artifacts, ``s3://bucket/prefix``.
 
     Returns:
@@ -102,6 +105,7 @@ def build_services(
     """
     socket = code_socket(home)
     location = {"host": "localhost", "socket": str(socket), "location_name": LOCATION}
+    home.dagster_status.unlink(missing_ok=True)  # of an earlier life
     # JSON is YAML.
     replace_file(home.workspace, json.dumps({"load_from": [{"grpc_server": location}]}, indent=2))
 
@@ -142,15 +146,17 @@ def build_services(
         Service(
             child(
                 "Dagster",
-                *("dagster_webserver", "--host", LOOPBACK, "--port", str(ports.dagster)),
+                *("interlock.webserver", "--host", LOOPBACK, "--port", str(ports.dagster)),
                 *workspace,
+                *("--status-file", str(home.dagster_status)),
+                **signing,
             ),
-            lambda: fetch(ports.dagster, "/server_info") is not None,
+            lambda: fetch(ports.dagster, "/healthz") is not None,
             after="Code location",
         ),
         Service(
-            child("Daemon", "dagster._daemon", "run", *workspace),
-            lambda: daemons_are_healthy(ports.dagster),
+            child("Daemon", "dagster._daemon", "run", *workspace, **signing),
+            lambda: daemons_are_healthy(home),
             after="Code location",
         ),
     )
@@ -183,21 +189,19 @@ def code_socket(home: Home) -> Path:
     return socket
 
 
-def fetch(port: int, path: str, *, body: bytes | None = None) -> bytes | None:
+def fetch(port: int, path: str) -> bytes | None:
     """What a local HTTP service answers.
 
     Args:
         port: Its port.
         path: Path to ask for.
-        body: JSON to post; a plain GET without it.
 
     Returns:
         The body of a 200; None for anything else, or no answer in time.
     """
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ASK_SECONDS)
     try:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        connection.request("GET" if body is None else "POST", path, body, headers)
+        connection.request("GET", path)
         response = connection.getresponse()
         answer = response.read()
     except (OSError, http.client.HTTPException):
@@ -226,40 +230,31 @@ def serves_code(socket: Path) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def daemons_are_healthy(port: int) -> bool:
+def daemons_are_healthy(home: Home) -> bool:
     """Whether every daemon that the instance requires has sent a heartbeat lately."""
-    data = _ask_dagster(port)
-    if data is None:
-        return False
-    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
-    return all(status["healthy"] for status in statuses if status["required"])
+    found = _dagster_status(home)
+    return found is not None and bool(found["daemons_are_healthy"])
 
 
-def location_errors(port: int) -> list[str]:
+def location_errors(home: Home) -> list[str]:
     """What keeps code locations from loading, as Dagster's web server says.
 
     Args:
-        port: The web server's port.
+        home: Where it says so. Its pages tell only who signs in, and ``up`` is nobody.
 
     Returns:
         One message per location that failed; empty when all are loaded.
     """
-    data = _ask_dagster(port)
-    if data is None:
+    found = _dagster_status(home)
+    if found is None:
         return ["Dagster's web server does not answer"]
-    entries = [
-        entry["locationOrLoadError"] for entry in data["workspaceOrError"]["locationEntries"]
-    ]
-    return [
-        str(entry.get("message", "still loading")).strip()
-        for entry in (found or {} for found in entries)
-        if entry.get("__typename") != "RepositoryLocation"
-    ]
+    return [str(each) for each in found["location_errors"]]
 
 
-def _ask_dagster(port: int) -> dict[str, Any] | None:
-    answer = fetch(port, "/graphql", body=json.dumps({"query": DAEMONS_AND_LOCATION}).encode())
-    if answer is None:
+def _dagster_status(home: Home) -> dict[str, Any] | None:
+    """What ``interlock.webserver.status`` wrote; None before it did."""
+    try:
+        found: dict[str, Any] = json.loads(home.dagster_status.read_bytes())
+    except FileNotFoundError:
         return None
-    data: dict[str, Any] | None = json.loads(answer).get("data")
-    return data
+    return found

@@ -36,6 +36,7 @@ class BuildServices(Protocol):
         *,
         module: str,
         environment: Mapping[str, str],
+        signing: Mapping[str, str],
         artifact_root: str,
     ) -> tuple[Service, ...]:
         """The services, none of them started."""
@@ -115,6 +116,7 @@ class Supervisor:
             self.ports,
             module=self.module,
             environment=child_environment(self.platform.environment(addresses, mark)),
+            signing=self.platform.signing,
             artifact_root=f"s3://{self.settings.artifact_bucket}/mlflow",
         )
         if not self._wait_until_ready():
@@ -122,7 +124,7 @@ class Supervisor:
         shown = {"Dagster": self.ports.dagster_url, "MLflow": self.ports.mlflow_url}
         shown["S3"] = self.server.endpoint_url
         self.state.write({"pid": os.getpid(), "ready": True, **addresses, "addresses": shown})
-        for message in location_errors(self.ports.dagster):
+        for message in location_errors(self.home):
             self.echo(f"the code location {self.module} does not load: {message}")
         for name, address in shown.items():
             self.echo(f"{name:<8} {address}")

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -28,6 +29,7 @@ from interlock.webserver.dagster_names import (
 from interlock.webserver.opening import own_hosts
 from interlock.webserver.requests import MAX_BODY
 from interlock.webserver.server import GovernedWebserver
+from interlock.webserver.status import StatusFile
 
 STATEMENT_TIMEOUT_MS = 15_000  # these three as Dagster's own command has them
 POOL_RECYCLE_SECONDS = 3_600
@@ -54,6 +56,7 @@ log = logging.getLogger("interlock.webserver")
     help="Address of a proxy whose X-Forwarded headers are believed; repeat for more.",
 )
 @click.option("--https", is_flag=True, help="Browsers reach this server over https alone.")
+@click.option("--status-file", type=click.Path(), help="Where to tell how far Dagster has come.")
 def command(
     *,
     host: str,
@@ -63,6 +66,7 @@ def command(
     allowed: tuple[str, ...],
     proxies: tuple[str, ...],
     https: bool,
+    status_file: str | None,
 ) -> None:
     """Serve Dagster to people who sign in, or to who operates the platform."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -77,6 +81,8 @@ def command(
         context = stack.enter_context(
             server.process_context(_load_target(files, modules), version=__version__)
         )
+        if status_file is not None:
+            stack.enter_context(StatusFile(context, Path(status_file)))
         app = server.app(context, hosts=own_hosts(host, port, allowed), secure=https)
         log.info(
             "serving http://%s:%d in process %d; people are from %s",

@@ -34,6 +34,7 @@ from dagster._core.workspace.permissions import (
     PermissionResult,
     Permissions,
 )
+from dagster._daemon.controller import all_daemons_healthy
 
 from interlock.governance.access import Action
 
@@ -57,6 +58,7 @@ __all__ = [
     "WorkspaceLoadTarget",
     "WorkspaceProcessContext",
     "WorkspaceRequestContext",
+    "all_daemons_healthy",
 ]
 
 NEEDED: Final[Mapping[str, Action | None]] = MappingProxyType(
