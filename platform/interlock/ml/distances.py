@@ -1,0 +1,232 @@
+"""Distances between two distributions that were counted over the same bins.
+
+Pure functions of counts; each names the source of its formula. Which of them is drift is
+decided in ``ml.verdict``; how counts come about is ``ml.profiles``.
+
+Both sides are samples: a test asks whether two samples may be of one distribution, not whether
+the current one is of the reference's. Tests hold for counts, whatever the bins:
+
+- KS over bins is never above KS over the values themselves, so its p-value is never below
+  (Noether 1963, "Note on the Kolmogorov statistic in the discrete case").
+- Chi-square is a test of counts. Bins whose edges are quantiles of one of the samples change
+  nothing asymptotically (Bofinger 1973, "Goodness-of-fit test using sample quantiles").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+MIN_EXPECTED: Final = 5.0  # rows per bin on either side; Cochran 1954
+_HALF: Final = 0.5  # rows added to each bin; Jeffreys 1946
+
+
+@dataclass(frozen=True)
+class KolmogorovSmirnov:
+    """The greatest distance between two cumulative distributions.
+
+    Attributes:
+        statistic: Over the bins' edges, in [0, 1]; the exact one is not below.
+        upper: The exact one is not above.
+        p_value: That samples of one distribution are this far apart, or farther; not below
+            the exact one's asymptotic p-value.
+    """
+
+    statistic: float
+    upper: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A statistic and the probability of one as great where nothing has changed."""
+
+    statistic: float
+    p_value: float
+
+
+def kolmogorov_smirnov(
+    reference: Counts, current: Counts, *, single: npt.NDArray[np.bool_] | None = None
+) -> KolmogorovSmirnov:
+    """Two-sample KS over bins in order; Smirnov 1948.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+        single: Which bins hold one value only; within these nothing is hidden.
+
+    Returns:
+        The statistic, its bound, and the asymptotic p-value.
+    """
+    from scipy.special import kolmogorov
+
+    n, m = int(reference.sum()), int(current.sum())
+    before = np.concatenate([[0.0], np.cumsum(reference) / n])
+    after = np.concatenate([[0.0], np.cumsum(current) / m])
+    statistic = float(np.abs(before - after).max())
+    # Within a bin one side may rise before the other does.
+    ahead = np.maximum(before[1:] - after[:-1], after[1:] - before[:-1])
+    hidden = ahead if single is None else ahead[~single]
+    upper = max(statistic, float(hidden.max(initial=0.0)))
+    rows = n * m / (n + m)
+    return KolmogorovSmirnov(statistic, upper, float(kolmogorov(np.sqrt(rows) * statistic)))
+
+
+def population_stability_index(reference: Counts, current: Counts) -> float:
+    """PSI of two tallies over the same bins: sum of (q - p) * ln(q / p).
+
+    Bins that are empty on both sides do not count; half a row is added to every other one, so
+    that an empty bin gives a finite PSI (Jeffreys' prior).
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+
+    Returns:
+        PSI, dimensionless, ≥ 0; 0 for equal shares over equal rows (Siddiqi 2006, ch. 8).
+    """
+    used = (reference + current) > 0
+    before = reference[used] + _HALF
+    after = current[used] + _HALF
+    p, q = before / before.sum(), after / after.sum()
+    return float(np.sum((q - p) * np.log(q / p)))
+
+
+def jensen_shannon(reference: Counts, current: Counts) -> float:
+    """Jensen-Shannon distance of two tallies, with base 2.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+
+    Returns:
+        In [0, 1]: the root of the divergence (Endres and Schindelin 2003).
+    """
+    # Not scipy.spatial.distance.jensenshannon, which is the same and takes seconds to import.
+    from scipy.special import rel_entr
+
+    p, q = reference / reference.sum(), current / current.sum()
+    middle = (p + q) / 2
+    divergence = float((rel_entr(p, middle) + rel_entr(q, middle)).sum()) / (2 * np.log(2))
+    return float(np.sqrt(np.clip(divergence, 0.0, 1.0)))
+
+
+def total_variation(reference: Counts, current: Counts) -> float:
+    """Half the sum of absolute differences of shares: the share of rows that changed their bin.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+
+    Returns:
+        In [0, 1] (Levin, Peres and Wilmer 2017, "Markov Chains and Mixing Times", prop. 4.2).
+    """
+    return float(np.abs(reference / reference.sum() - current / current.sum()).sum() / 2)
+
+
+def scaled_wasserstein(
+    reference: Counts,
+    current: Counts,
+    *,
+    edges: Floats,
+    beyond: tuple[tuple[float, float], tuple[float, float]],
+    deviation: float,
+) -> float:
+    """Wasserstein's distance W1 in standard deviations of the reference.
+
+    W1 is the area between the cumulative distributions (Vallender 1974). Between edges these
+    are taken as straight; beyond the first and last edge the area is the difference of the mean
+    excess, which it is exactly where the two do not cross there, and never more.
+
+    Args:
+        reference: Rows per bin, shape (edges + 1,), at least one row in all.
+        current: Rows per bin, shape (edges + 1,), at least one row in all.
+        edges: Upper ends of all bins but the last, in the column's unit, ascending.
+        beyond: Mean excess below the first edge and above the last one, in the column's unit:
+            of the reference, and of the current data.
+        deviation: Standard deviation of the reference, in the column's unit, > 0.
+
+    Returns:
+        Dimensionless, ≥ 0.
+    """
+    before = np.cumsum(reference)[:-1] / reference.sum()
+    after = np.cumsum(current)[:-1] / current.sum()
+    gap = before - after
+    left, right = gap[:-1], gap[1:]
+    ends = np.abs(left) + np.abs(right)
+    crossed = np.divide(left**2 + right**2, ends, out=np.zeros_like(ends), where=ends > 0)
+    area = np.where(left * right < 0, crossed, ends) / 2
+    with np.errstate(over="ignore"):
+        inner = float((area * (np.diff(edges) / deviation)).sum())
+    outer = sum(abs(old - new) for old, new in zip(*beyond, strict=True)) / deviation
+    return inner + outer
+
+
+def chi_square(reference: Counts, current: Counts) -> TestResult | None:
+    """Pearson's test that two tallies are of one distribution; K. Pearson 1911.
+
+    Bins that expect fewer than ``MIN_EXPECTED`` rows on either side share one (Cochran 1954).
+
+    Args:
+        reference: Rows per bin, shape (bins,).
+        current: Rows per bin, shape (bins,).
+
+    Returns:
+        The statistic and its asymptotic p-value; None where fewer than two bins are left.
+    """
+    from scipy.special import chdtrc
+
+    n, m = int(reference.sum()), int(current.sum())
+    if not n or not m:
+        return None
+    both = reference + current
+    rare = both * (min(n, m) / (n + m)) < MIN_EXPECTED
+    table = np.stack([reference, current])
+    kept = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)]).astype(np.float64)
+    totals = kept.sum(axis=0)
+    if 0 < totals[-1] * (min(n, m) / (n + m)) < MIN_EXPECTED and kept.shape[1] > 1:
+        # Too few even together: they join the most frequent.
+        most = int(totals[:-1].argmax())
+        kept[:, most] += kept[:, -1]
+        kept[:, -1] = 0
+    kept = kept[:, kept.sum(axis=0) > 0]
+    if kept.shape[1] < 2:  # noqa: PLR2004 - one bin cannot move
+        return None
+    expected = np.outer([n, m], kept.sum(axis=0)) / (n + m)
+    statistic = float((((kept - expected) ** 2) / expected).sum())
+    return TestResult(statistic, float(chdtrc(kept.shape[1] - 1, statistic)))
+
+
+def rate_change(before: int, rows_before: int, after: int, rows_after: int) -> TestResult:
+    """Whether a share of rows changed: Cohen's h, and an exact or a chi-square test.
+
+    Fisher's exact test where few rows are expected, chi-square of the 2 x 2 table elsewhere.
+
+    Args:
+        before: Rows that have it, of the reference.
+        rows_before: All rows of the reference, ≥ 1.
+        after: Rows that have it, of the current data.
+        rows_after: All rows of the current data, ≥ 1.
+
+    Returns:
+        ``statistic``: Cohen's h, the difference of 2 * asin(sqrt(share)), in [-pi, pi], > 0
+        where the share grew (Cohen 1988, "Statistical Power Analysis", ch. 6).
+    """
+    p, q = before / rows_before, after / rows_after
+    h = float(2 * (np.arcsin(np.sqrt(q)) - np.arcsin(np.sqrt(p))))
+    tallies = np.array([[rows_before - before, before], [rows_after - after, after]])
+    if not tallies.sum(axis=0).all():
+        return TestResult(h, 1.0)  # none has it, or all have
+    smaller = min(rows_before, rows_after) / (rows_before + rows_after)
+    if smaller * min(tallies.sum(axis=0)) < MIN_EXPECTED:
+        from scipy.stats import fisher_exact
+
+        return TestResult(h, min(1.0, float(fisher_exact(tallies).pvalue)))
+    found = chi_square(tallies[0], tallies[1])
+    return TestResult(h, 1.0 if found is None else found.p_value)
