@@ -1,0 +1,89 @@
+"""``python -m interlock.console``: the console, served until SIGTERM.
+
+Settings come from the environment, as everywhere; what a browser may call the server and which
+proxy is believed about where a request comes from are options. ADR-0013.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+import uvicorn
+
+from interlock.console.server import console, opened_site
+from interlock.errors import InterlockError
+from interlock.settings import load_settings
+from interlock.webserver.opening import own_hosts
+
+GRACE_SECONDS = 3  # for requests under way; who waits longer is killed by `interlock up`
+log = logging.getLogger("interlock.console")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8080, show_default=True)
+@click.option(
+    "--allowed-host",
+    "allowed",
+    multiple=True,
+    help="A name, or name and port, by which browsers call this server; repeat for more.",
+)
+@click.option(
+    "--trusted-proxy",
+    "proxies",
+    multiple=True,
+    help="Address of a proxy whose X-Forwarded headers are believed; repeat for more.",
+)
+@click.option("--https", is_flag=True, help="Browsers reach this server over https alone.")
+def command(
+    *, host: str, port: int, allowed: tuple[str, ...], proxies: tuple[str, ...], https: bool
+) -> None:
+    """Serve the console to people who sign in, or to who operates the platform."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    signal.signal(signal.SIGTERM, _end)
+    settings = load_settings()
+    with opened_site(settings, secrets_of={}) as site:
+        app = console(settings, site, hosts=own_hosts(host, port, allowed), secure=https)
+        log.info(
+            "serving http://%s:%d in process %d; people are from %s; %s",
+            host,
+            port,
+            os.getpid(),
+            settings.identity_source,
+            "decisions are signed here" if site.signer else "no key signs decisions here",
+        )
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            proxy_headers=bool(proxies),
+            # Never uvicorn's own variable, which a forgotten line in an image could set.
+            forwarded_allow_ips=list(proxies),
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """Ends the process in order: uvicorn sends itself the signal again when it has stopped."""
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Serve; a refusal is told without a stack."""
+    try:
+        command(prog_name="python -m interlock.console", standalone_mode=True)
+    except InterlockError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
