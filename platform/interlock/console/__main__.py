@@ -16,6 +16,7 @@ import click
 import uvicorn
 
 from interlock.console.server import console, opened_site
+from interlock.console.site import Site
 from interlock.errors import InterlockError
 from interlock.settings import load_settings
 from interlock.webserver.opening import own_hosts
@@ -49,6 +50,7 @@ def command(
     settings = load_settings()
     with opened_site(settings, secrets_of={}) as site:
         app = console(settings, site, hosts=own_hosts(host, port, allowed), secure=https)
+        _warm(site)
         log.info(
             "serving http://%s:%d in process %d; people are from %s; %s",
             host,
@@ -69,6 +71,14 @@ def command(
             ws="none",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+
+
+def _warm(site: Site) -> None:
+    """Load what takes seconds before the first page is asked for."""
+    try:
+        site.workspace.registry.models()
+    except InterlockError as error:
+        log.warning("%s; pages say so until it answers", error)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -6,10 +6,10 @@ registration say. A version's page, and what waits, is what the trail proves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -18,6 +18,7 @@ from interlock.actions.approve import STATE
 from interlock.actions.champions import History, history_of
 from interlock.actions.waiting import Waiting, known_models, waiting
 from interlock.adapters.model_registry import ModelVersion
+from interlock.adapters.remembered_store import one_look
 from interlock.console.notices import notice_of
 from interlock.console.rendering import page
 from interlock.console.site import AtConsole, Here
@@ -34,6 +35,8 @@ from interlock.errors import EvidenceError, RegistryError
 VERSIONS: Final = 50  # on a page
 NEWEST: Final = 20  # versions of a model that are asked about when somebody looks what waits
 AT_ONCE: Final = 8  # models that are asked about at the same time
+
+T = TypeVar("T")
 
 pages = APIRouter()
 
@@ -75,8 +78,7 @@ class ForMe:
 def models(request: Request, here: AtConsole) -> Response:
     """All models."""
     names = known_models(here.workspace)
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="models") as pool:
-        rows = list(pool.map(lambda name: _row(here, name), names))
+    rows = _of_each(names, lambda name: _row(here, name))
     return page(request, here, "models", rows=rows, state_tag=STATE)
 
 
@@ -119,7 +121,8 @@ def version(
     done: Annotated[str, Query(max_length=20)] = "",
 ) -> Response:
     """A version: all that is known of it, and what may be done with it."""
-    view = version_view(here, model, version)
+    with one_look():
+        view = version_view(here, model, version)
     return page(request, here, "version", view=view, model=model, notice=notice_of(done))
 
 
@@ -139,7 +142,8 @@ def waits(request: Request, here: AtConsole) -> HTMLResponse:
 
     def of(name: str) -> list[ForMe]:
         try:
-            found = waiting(here.workspace, name, newest=NEWEST)
+            with one_look():
+                found = waiting(here.workspace, name, newest=NEWEST)
         except EvidenceError as error:
             problems.append(f"{name}: {error.message}")
             return []
@@ -148,8 +152,8 @@ def waits(request: Request, here: AtConsole) -> HTMLResponse:
             for each in found
         ]
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="waiting") as pool:
-        every = [each for found in pool.map(of, known_models(here.workspace)) for each in found]
+    names = known_models(here.workspace)
+    every = [each for found in _of_each(names, of) for each in found]
     return page(
         request,
         here,
@@ -159,6 +163,12 @@ def waits(request: Request, here: AtConsole) -> HTMLResponse:
         problems=problems,
         newest=NEWEST,
     )
+
+
+def _of_each(names: Iterable[str], ask: Callable[[str], T]) -> list[T]:
+    """What is found about each, several at a time; in the order of the names."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="console") as pool:
+        return list(pool.map(ask, names))
 
 
 def _row(here: Here, name: str) -> ModelRow:
