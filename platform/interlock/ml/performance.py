@@ -80,7 +80,7 @@ def measure_performance(
     parted = segmentation or (reference.segmentation if reference else Segmentation())
     groups = assign_segments(table, parted)
     work = table.select(_ACCOUNTED).with_columns(
-        _window_names(table, settings),
+        window_names(table, settings),
         *(series.alias(f"in {name}") for name, series in groups.items()),
     )
     parts = work.sort("time").partition_by("window", maintain_order=True)
@@ -90,6 +90,23 @@ def measure_performance(
         ),
         settings=settings,
     )
+
+
+def window_names(table: pl.DataFrame, settings: PerformanceSettings) -> pl.Series:
+    """The window that each row belongs to, by name.
+
+    Args:
+        table: ``time``, in UTC, and the batch column where the window is a batch.
+        settings: The kind of window, its zone, the batch column.
+
+    Returns:
+        Text, named ``window``.
+    """
+    if settings.batch_column is not None:
+        return table[settings.batch_column].cast(pl.String).alias("window")
+    local = table["time"].dt.convert_time_zone(settings.zone)
+    form = "%Y-%m-%d" if settings.window == "day" else "%G-W%V"
+    return local.dt.strftime(form).alias("window")
 
 
 def _require(
@@ -112,14 +129,6 @@ def _require(
             f"{table[settings.batch_column].null_count():,} rows have no {settings.batch_column!r}",
             remedy="name the batch of every prediction",
         )
-
-
-def _window_names(table: pl.DataFrame, settings: PerformanceSettings) -> pl.Series:
-    if settings.batch_column is not None:
-        return table[settings.batch_column].cast(pl.String).alias("window")
-    local = table["time"].dt.convert_time_zone(settings.zone)
-    form = "%Y-%m-%d" if settings.window == "day" else "%G-W%V"
-    return local.dt.strftime(form).alias("window")
 
 
 def _measure_window(
