@@ -28,10 +28,11 @@ from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
 from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier, RunPrincipals
+from interlock.adapters.signed_in import SignedIn
 from interlock.adapters.signer import KMS_SCHEME, is_signed_by, open_signer, read_public_keys
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
-from interlock.errors import ConfigurationError, SignInRefused
+from interlock.errors import ConfigurationError, IdentityError, SignInRefused
 from interlock.governance.audit import (
     RunRef,
     Stream,
@@ -199,7 +200,7 @@ def open_authority(settings: Settings, store: ObjectStore, who: Principal) -> Au
 def open_own_authority(
     settings: Settings, store: ObjectStore, *, believe_token: bool = True
 ) -> Authority:
-    """Who this process acts for: the operator's word, or whose token it holds, or nobody.
+    """Who this process acts for: the operator's word, whose token it holds, or who signed in.
 
     Args:
         settings: Of this process.
@@ -217,12 +218,22 @@ def open_own_authority(
     if settings.identity_source is IdentitySource.ENV:
         return open_authority(settings, store, principal(settings))
     authority = open_authority(settings, store, UNVERIFIED)
-    if not believe_token or settings.identity_token is None:
+    if not believe_token:
         return authority.unverified("nothing says who acts")
     try:
-        person = open_credentials(settings, store).check_token(settings.identity_token)
+        if settings.identity_token is not None:
+            person = open_credentials(settings, store).check_token(settings.identity_token)
+        else:
+            person = SignedIn(settings.home).person(
+                _identity_verifier(settings),
+                open_directory(settings, store),
+                environment=authority.environment.value,
+                now=utc_now(),
+            )
     except SignInRefused as error:
         return authority.unverified(f"IDENTITY_TOKEN: {error.why}")
+    except IdentityError as error:
+        return authority.unverified(error.message)
     return authority.acting_as(person.principal)
 
 

@@ -28,7 +28,10 @@ MAX_TAG: Final = 4_096  # characters
 _RUN: Final = "interlock.run-principal/v1"
 _BACKFILL: Final = "interlock.backfill-principal/v1"
 _ENABLED: Final = "interlock.enabled-by/v1"
-_SESSION: Final = "interlock.session/v1"
+PAGES: Final = "interlock.session/v1"
+"""What a browser shows after a sign-in."""
+COMMANDS: Final = "interlock.command-line/v1"
+"""What a command line shows after a sign-in; no page takes it."""
 
 Verify = Callable[[bytes, bytes, str], bool]
 
@@ -105,15 +108,17 @@ class IdentitySigner:
         said = {"name": name, "instigator": instigator, "environment": environment}
         return self._sealed(_ENABLED, said)
 
-    def session(self, *, name: str, environment: str, lifetime: timedelta) -> str:
-        """What a browser shows again and again after a sign-in.
+    def session(
+        self, *, name: str, environment: str, lifetime: timedelta, kind: str = PAGES
+    ) -> str:
+        """What a browser or a command line shows again and again after a sign-in.
 
         Raises:
             SigningError: The key cannot be used now.
         """
         now = self._clock().timestamp()
         said = {"name": name, "environment": environment, "began": now}
-        return self._sealed(_SESSION, {**said, "ends": now + lifetime.total_seconds()})
+        return self._sealed(kind, {**said, "ends": now + lifetime.total_seconds()})
 
     def _sealed(self, kind: str, content: Mapping[str, Any]) -> str:
         said = {"kind": kind, "signed": self._clock().isoformat(), **content}
@@ -168,14 +173,16 @@ class IdentityVerifier:
         """
         return self._named(_ENABLED, note, {"instigator": instigator, "environment": environment})
 
-    def of_session(self, text: str, *, environment: str, now: datetime) -> tuple[str, datetime]:
+    def of_session(
+        self, text: str, *, environment: str, now: datetime, kind: str = PAGES
+    ) -> tuple[str, datetime]:
         """Whose session it is, and when it began; whether that counts is for the caller to see.
 
         Raises:
             IdentityError: It is forged, of another environment, or has ended.
         """
-        name = self._named(_SESSION, text, {"environment": environment})
-        said = self._opened(_SESSION, text)
+        name = self._named(kind, text, {"environment": environment})
+        said = self._opened(kind, text)
         if now.timestamp() >= float(said["ends"]):
             raise _unbelieved("the session has ended")
         return name, datetime.fromtimestamp(float(said["began"]), tz=UTC)

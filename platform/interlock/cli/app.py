@@ -134,6 +134,8 @@ app = LazyGroup(
                 "close": _verb("audit_close", "Record that a dead run will not finish"),
             },
         ),
+        "sign-in": _verb("sign_in", "Act under your own name on this command line"),
+        "sign-out": _verb("sign_out", "Stop doing so"),
         "user": LazyGroup(
             "user",
             about="Add and change accounts of people and services.",

@@ -83,7 +83,8 @@ class EmbeddedPlatform:
         """The variables that processes using this platform need.
 
         Args:
-            addresses: ``s3`` and, where a server runs, ``mlflow``.
+            addresses: ``s3`` and, where ``interlock up`` runs, ``mlflow`` and the
+                ``identity_source`` by which people sign in.
             mark: The environment that the store was created for.
 
         Returns:
@@ -114,8 +115,11 @@ class EmbeddedPlatform:
             "DAGSTER_HOME": str(self.home.dagster),
             **no_proxy_on_loopback(),
         }
-        if settings.identity_chosen:
-            variables["IDENTITY_SOURCE"] = str(settings.identity_source)
+        # Where people sign in to what runs, a command in another shell is nobody's by default too.
+        source = settings.identity_source if settings.identity_chosen else None
+        source = source or addresses.get("identity_source")
+        if source is not None:
+            variables["IDENTITY_SOURCE"] = str(source)
         # The embedded store alone takes an unset ENVIRONMENT as dev, and only one made for dev.
         if settings.environment is None and mark is Environment.DEV:
             variables["ENVIRONMENT"] = str(Environment.DEV)

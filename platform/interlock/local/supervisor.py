@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from interlock.errors import LocalError
+from interlock.governance.principal import IdentitySource
+from interlock.local.accounts import provide_scheduler
 from interlock.local.home import Home
 from interlock.local.liveness import end_left_behind, status, until
 from interlock.local.locks import PROBE_SECONDS, FileLock, is_held, read_held
@@ -20,7 +22,7 @@ from interlock.local.platform import Echo, EmbeddedPlatform, seaweed_of
 from interlock.local.ports import require_free
 from interlock.local.seaweed import SeaweedServer
 from interlock.local.services import Ports, Service, location_errors
-from interlock.settings import child_environment
+from interlock.settings import Settings, child_environment
 
 READY_SECONDS = 180.0  # measured: 20 s on two cores; a loaded machine gets more
 LOOK_SECONDS = 0.2  # between two looks at the services
@@ -111,11 +113,16 @@ class Supervisor:
         self._say_ready("S3")
         mark = self.platform.prepare_store(self.server.endpoint_url)
         addresses = {"s3": self.server.endpoint_url, "mlflow": self.ports.mlflow_url}
+        if self.settings.identity_source is not IdentitySource.ENV:
+            addresses["identity_source"] = str(self.settings.identity_source)
+        environment = child_environment(self.platform.environment(addresses, mark))
+        if provide_scheduler(Settings.from_environment(environment), echo=self.echo):
+            self.echo("the service account of schedules was added to the directory")
         self.services = self.build(
             self.home,
             self.ports,
             module=self.module,
-            environment=child_environment(self.platform.environment(addresses, mark)),
+            environment=environment,
             signing=self.platform.signing,
             artifact_root=f"s3://{self.settings.artifact_bucket}/mlflow",
         )

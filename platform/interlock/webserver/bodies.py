@@ -42,6 +42,22 @@ def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:
     return said["query"], variables if isinstance(variables, dict) else {}
 
 
+def credentials_of(body: bytes) -> tuple[str, str]:
+    """Name and password of a sign-in that is no form.
+
+    Raises:
+        RequestRefused: The body is something else.
+    """
+    try:
+        said = json.loads(body)
+        name, password = said["name"], said["password"]
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise RequestRefused(400, "expected one object with name and password") from error
+    if not isinstance(name, str) or not isinstance(password, str):
+        raise RequestRefused(400, "expected name and password as text")
+    return name, password
+
+
 async def whole_body(receive: Receive) -> bytes:
     """The body of a request.
 

@@ -27,7 +27,7 @@ from starlette.responses import (
 from interlock.adapters.directory import Person
 from interlock.errors import IdentityError, InterlockError, RequestRefused, SignInRefused
 from interlock.governance.audit import Outcome
-from interlock.webserver.bodies import whole_body
+from interlock.webserver.bodies import credentials_of, whole_body
 from interlock.webserver.page import POLICY, sign_in_page
 from interlock.webserver.records import Records
 from interlock.webserver.requests import (
@@ -47,6 +47,8 @@ PERSON: Final = "interlock.person"
 """Where a scope holds who is signed in."""
 HEALTH: Final = "/healthz"
 """Answers everybody, by whatever name they call the server, and tells nothing."""
+SIGN_IN_OF_COMMANDS: Final = "/sign-in/token"
+"""Where a command line gets its token, for a name and a password in JSON."""
 REFUSALS: Final = 60  # recorded in a minute; more would let strangers fill the trail
 POLICY_VIOLATION: Final = 1008  # RFC 6455, 7.4.1
 
@@ -139,6 +141,8 @@ class Door:
             raise RequestRefused(403, "the request comes from another page")
         if path == "/sign-in" and self._visitors.sign_in_here:
             return await self._sign_in(method, receive, from_page=from_page)
+        if path == SIGN_IN_OF_COMMANDS and method == "POST" and self._visitors.sign_in_here:
+            return await self._token(headers, receive)
         visitor = await self._visitor(headers)
         if visitor is None:
             page = method == "GET" and "text/html" in headers.get("accept", "")
@@ -186,6 +190,20 @@ class Door:
             secure=self._secure,
         )
         return answer
+
+    async def _token(self, headers: Mapping[str, str], receive: Receive) -> Response:
+        """A token for a command line; a page cannot ask for one without being seen as such."""
+        if headers.get("content-type", "") != "application/json":
+            raise RequestRefused(415, "name and password are sent as application/json")
+        name, password = credentials_of(await whole_body(receive))
+        try:
+            person, token = await asyncio.to_thread(self._visitors.token, name, password)
+        except SignInRefused as refused:
+            await self._record_refusal(self._records.sign_in, refused.why, None)
+            raise RequestRefused(403, f"{refused.message}: {refused.remedy}") from refused
+        evidence = {"for": "the command line"}
+        await self._record(self._records.sign_in, Outcome.SUCCEEDED, person, evidence=evidence)
+        return JSONResponse({"token": token}, headers={"cache-control": "no-store"})
 
     async def _sign_out(self, person: Person) -> Response:
         await asyncio.to_thread(self._visitors.sign_out, person)

@@ -16,12 +16,13 @@ from interlock.adapters.credentials import Credentials, refusal
 from interlock.adapters.directory import Directory, Person
 from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.adapters.identity_tokens import TokenVerifier
-from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier
+from interlock.adapters.run_identity import COMMANDS, IdentitySigner, IdentityVerifier
 from interlock.errors import IdentityError
 from interlock.governance.principal import account_of
 
 COOKIE: Final = "interlock_session"
 SESSION: Final = timedelta(hours=10)  # a working day; then people sign in again
+TOKEN: Final = timedelta(hours=1)  # a command line keeps it in a file
 COUNTS: Final = timedelta(seconds=2)  # what the directory said of somebody
 MAX_KNOWN: Final = 1_000  # people whose state is kept
 BEARER: Final = "bearer "
@@ -107,6 +108,21 @@ class Visitors:
         person = self._credentials.sign_in(name, password)
         return self._signer.session(
             name=person.name, environment=self._environment, lifetime=SESSION
+        )
+
+    def token(self, name: str, password: str) -> tuple[Person, str]:
+        """What a command line of somebody with the right password shows for an hour.
+
+        Returns:
+            Who, and the token; no page takes it for a session.
+
+        Raises:
+            SignInRefused: As for ``sign_in``.
+            SigningError: The key cannot be used now.
+        """
+        person = self._credentials.sign_in(name, password)
+        return person, self._signer.session(
+            name=person.name, environment=self._environment, lifetime=TOKEN, kind=COMMANDS
         )
 
     def sign_out(self, person: Person) -> None:

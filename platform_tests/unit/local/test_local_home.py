@@ -35,14 +35,22 @@ def test_home_is_readable_by_its_owner_alone(home: Home) -> None:
     assert mode(home.path / "credentials.json") == 0o600
 
 
-def test_approval_key_is_made_once_and_for_its_owner_alone(home: Home) -> None:
-    public = home.approval_public_keys()
-    assert mode(home.approval_key) == 0o600
-    before = home.approval_key.read_bytes()
-    assert home.approval_public_keys() == public
-    assert home.approval_key.read_bytes() == before
-    (key,) = read_public_keys(public)
-    key.verify(b"decision", LocalSigner(home.approval_key).sign(b"decision"))
+@pytest.mark.parametrize("kind", ["approval", "identity"])
+def test_keys_are_made_once_and_for_their_owner_alone(home: Home, kind: str) -> None:
+    make = getattr(home, f"{kind}_public_keys")
+    key, public = getattr(home, f"{kind}_key"), make()
+    assert mode(key) == 0o600
+    before = key.read_bytes()
+    assert make() == public
+    assert key.read_bytes() == before
+    (found,) = read_public_keys(public)
+    found.verify(b"decision", LocalSigner(key).sign(b"decision"))
+
+
+def test_identities_and_approvals_are_signed_with_different_keys(home: Home) -> None:
+    home.approval_public_keys()
+    home.identity_public_keys()
+    assert home.approval_key.read_bytes() != home.identity_key.read_bytes()
 
 
 def test_preparing_twice_changes_nothing(home: Home) -> None:

@@ -21,13 +21,16 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from trails import BUCKET, GONE, Trail
 
+from interlock.adapters.credentials import MAX_FAILURES
 from interlock.adapters.directory import Person
+from interlock.adapters.run_identity import COMMANDS
 from interlock.governance.audit import AuditRecord, decode
+from interlock.governance.principal import IdentitySource, Role
 from interlock.webserver.door import PERSON, REFUSALS
 from interlock.webserver.gate import Gate
 from interlock.webserver.records import Records, named_in
 from interlock.webserver.requests import MAX_BODY, without_identity
-from interlock.webserver.visitors import COOKIE, COUNTS
+from interlock.webserver.visitors import COOKIE, COUNTS, OperatorAlone
 
 HOST = "localhost:3000"
 OWN = {"origin": f"http://{HOST}"}
@@ -402,3 +405,104 @@ def test_names_are_found_wherever_variables_hold_them() -> None:
     found = named_in(variables)
     assert found[:2] == ["pipelineName=job?", "path=a/b"]
     assert len(found) == 20
+
+
+def test_command_line_gets_a_token_that_no_page_takes(front: Front) -> None:
+    said = {"name": "ada", "password": PASSWORD}
+    done = front.client.post("/sign-in/token", json=said)
+    assert done.status_code == 200
+    assert done.headers["cache-control"] == "no-store"
+    token = done.json()["token"]
+    name, _ = front.desk.verifier.of_session(
+        token, environment="prod", now=front.desk.clock(), kind=COMMANDS
+    )
+    assert name == "Ada"
+    (record,) = front.records()
+    assert (record.action, record.outcome.value, record.principal.name) == (
+        "dagit:signIn",
+        "succeeded",
+        "Ada",
+    )
+    assert record.evidence["for"] == "the command line"
+    assert front.client.get("/", headers={"cookie": f"{COOKIE}={token}"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"json": {"name": "ada", "password": "wrong"}}, 403),
+        ({"json": {"name": "ada"}}, 400),
+        ({"json": {"name": "ada", "password": 7}}, 400),
+        ({"json": ["ada"]}, 400),
+        ({"content": b"nothing", "headers": {"content-type": "application/json"}}, 400),
+        ({"data": {"name": "ada", "password": PASSWORD}}, 415),
+    ],
+)
+def test_wrong_sign_in_of_a_command_line_is_refused(
+    front: Front, said: dict[str, Any], status: int
+) -> None:
+    refused = front.client.post("/sign-in/token", **said)
+    assert refused.status_code == status
+    assert "token" not in refused.json()
+    assert len(front.records()) == (1 if status == 403 else 0)
+
+
+def test_page_of_another_origin_gets_no_token(front: Front) -> None:
+    said = {"name": "ada", "password": PASSWORD}
+    evil = {"origin": "https://evil.example"}
+    assert front.client.post("/sign-in/token", json=said, headers=evil).status_code == 403
+
+
+def test_command_lines_that_guess_lock_the_account(front: Front) -> None:
+    for _ in range(MAX_FAILURES):
+        front.client.post("/sign-in/token", json={"name": "ada", "password": "wrong"})
+    said = {"name": "ada", "password": PASSWORD}
+    assert front.client.post("/sign-in/token", json=said).status_code == 403
+    assert "locked" in front.records()[-1].reason
+
+
+class Operated(Front):
+    """The gate where nobody signs in."""
+
+    def __init__(self, clock: FakeClock, folder: Path) -> None:
+        super().__init__(clock, folder)
+        operator = Person(
+            name="olga",
+            role=Role.ML_ENGINEER,
+            teams=frozenset(),
+            source=IdentitySource.ENV,
+            sessions_from=clock(),
+        )
+        self.gate._visitors = OperatorAlone(operator)
+
+
+@pytest.fixture
+def operated(clock: FakeClock, tmp_path: Path) -> Operated:
+    return Operated(clock, tmp_path)
+
+
+def test_operator_is_the_one_person_where_nobody_signs_in(operated: Operated) -> None:
+    assert operated.client.get("/", headers={"accept": "text/html"}).status_code == 200
+    assert operated.reached[-1][1] == "olga"
+    assert operated.ask(MUTATION, {}, r="1").status_code == 200  # a program's
+    records = [(each.principal.name, each.principal.verified_by) for each in operated.records()]
+    assert records == [("olga", "env")] * 2
+    assert operated.client.post("/sign-in", data={}, headers=OWN).status_code == 403
+    assert operated.client.post("/sign-in/token", json={}).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["sec-fetch-site", "sec-fetch-mode", "referer", "cookie"])
+def test_page_of_another_origin_does_not_act_for_the_operator(
+    operated: Operated, name: str
+) -> None:
+    for headers in (
+        {name: "same-origin"},
+        {"origin": "null"},
+        {"origin": "https://evil.example"},
+        {"host": "evil.example"},
+    ):
+        assert operated.ask(MUTATION, headers, r="1").status_code in {403, 421}
+    query = {"query": MUTATION}
+    assert operated.client.get("/graphql", params=query).status_code == 405
+    assert operated.reached == []
+    assert operated.ask(MUTATION, {name: "same-origin", **OWN}, r="1").status_code == 200
