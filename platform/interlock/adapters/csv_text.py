@@ -69,6 +69,16 @@ def read_csv(path: Path, *, delimiter: str, encoding: str) -> Iterator[pa.Record
             raise _unparsable(str(error)) from None
 
 
+def csv_columns(path: Path, *, delimiter: str, encoding: str) -> list[str]:
+    """Names of a CSV file's columns.
+
+    Raises:
+        SourceError: See above.
+    """
+    with path.open("rb") as file:
+        return _header(CheckedText(file, encoding), delimiter)
+
+
 class CheckedText:
     """A binary file that yields UTF-8 and refuses what is no text.
 

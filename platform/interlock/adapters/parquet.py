@@ -59,14 +59,19 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def arrow_batches(
-    file: pq.ParquetFile, columns: list[str] | None = None
+    file: pq.ParquetFile, columns: list[str] | None = None, *, groups: list[int] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """The rows of an open Parquet file.
+
+    Args:
+        file: The file.
+        columns: Which columns; all when not given.
+        groups: Which row groups; all when not given.
 
     Raises:
         SourceError: The file is damaged.
     """
-    batches = file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+    batches = file.iter_batches(batch_size=BATCH_ROWS, columns=columns, row_groups=groups)
     rows = 0
     while True:
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -196,7 +195,7 @@ def frequent(counted: Iterable[tuple[str, int]], *, error: int) -> tuple[Mapping
         found = {value: -rows for rows, value in bounds[:MAX_OTHERS] if rows}
         error += max(1, short + cut)
     ordered = sorted(found.items(), key=lambda each: (-each[1], each[0]))
-    return MappingProxyType(dict(ordered)), error
+    return dict(ordered), error
 
 
 def _of_both(

@@ -216,31 +216,67 @@ def plan_profile(
         ProfileError: No rows, a column that does not exist or cannot be counted.
     """
     names = tuple(columns) if columns is not None else tuple(sample.columns)
-    _refuse_unknown(sample, [*names, *(kinds or {}), *(roles or {}), *sum(pairs, ())])
     if not sample.height or not names:
         raise ProfileError(
             f"a reference of {sample.height} rows and {len(names)} columns has no distribution",
             remedy="name data that has rows and columns",
         )
-    planned = tuple(
-        _plan_column(
+    refuse_unknown(sample.columns, [*names, *(kinds or {}), *(roles or {})])
+    planned = [
+        plan_column(
             sample[name],
             kind=(kinds or {}).get(name),
             role=(roles or {}).get(name, ColumnRole.FEATURE),
         )
         for name in names
+    ]
+    missing = {name: sample[name].null_count() / sample.height for name in names}
+    return complete_plan(planned, missing=missing, pairs=pairs, multivariate=multivariate)
+
+
+def complete_plan(
+    columns: Sequence[ColumnPlan],
+    *,
+    missing: Mapping[str, float],
+    pairs: Sequence[tuple[str, str]] = (),
+    multivariate: Sequence[str] | None = None,
+) -> ProfilePlan:
+    """A plan of planned columns; see ``plan_profile``.
+
+    Args:
+        columns: As ``plan_column`` gave them.
+        missing: Share of missing values per column, in the sample.
+        pairs: Columns whose joint distribution is counted.
+        multivariate: Numeric columns whose correlations are followed.
+
+    Raises:
+        ProfileError: A pair or followed column that does not exist or cannot be counted.
+    """
+    names = [column.name for column in columns]
+    refuse_unknown(names, [*(multivariate or ()), *(name for pair in pairs for name in pair)])
+    followed = (
+        tuple(
+            column.name
+            for column in columns
+            if _can_be_followed(column) and missing[column.name] <= MAX_MISSING
+        )[:MAX_MULTIVARIATE]
+        if multivariate is None
+        else tuple(dict.fromkeys(multivariate))
     )
-    plan = ProfilePlan(planned, tuple((left, right) for left, right in pairs))
-    for name in plan.multivariate + tuple(sum(pairs, ())):
-        plan.column(name)
-    followed = _followed(plan, sample) if multivariate is None else tuple(multivariate)
+    categories = {column.name for column in columns if column.kind is ColumnKind.CATEGORY}
     for name in followed:
-        if plan.column(name).kind is not ColumnKind.NUMERIC:
+        if name in categories:
             raise ProfileError(
                 f"column {name!r} is a category and has no correlations",
                 remedy="name numeric columns for the multivariate test",
             )
-    return ProfilePlan(planned, plan.pairs, followed[:MAX_MULTIVARIATE])
+    if len(followed) > MAX_MULTIVARIATE or len(names) > MAX_COLUMNS:
+        raise ProfileError(
+            f"{len(names)} columns and {len(followed)} with correlations are too many",
+            remedy=f"name at most {MAX_COLUMNS} columns, {MAX_MULTIVARIATE} with correlations",
+        )
+    chosen = dict.fromkeys((left, right) for left, right in pairs)
+    return ProfilePlan(tuple(columns), tuple(chosen), followed if len(followed) > 1 else ())
 
 
 def family_of(dtype: pl.DataType) -> Family:
@@ -294,16 +330,26 @@ def category_name(value: str) -> str:
     return f"{value[: MAX_TEXT - 17]}#{digest}"
 
 
-def _refuse_unknown(sample: pl.DataFrame, names: Sequence[str]) -> None:
-    unknown = sorted({name for name in names if name not in sample.columns})
+def refuse_unknown(columns: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse names that are no columns.
+
+    Raises:
+        ProfileError: Names all of them.
+    """
+    unknown = sorted(set(names) - set(columns))
     if unknown:
         raise ProfileError(
             f"the reference has no column {', '.join(unknown)}",
-            remedy=f"name some of its columns: {', '.join(sample.columns[:20])}",
+            remedy=f"name some of its columns: {', '.join(list(columns)[:20])}",
         )
 
 
-def _plan_column(column: pl.Series, *, kind: ColumnKind | None, role: ColumnRole) -> ColumnPlan:
+def plan_column(column: pl.Series, *, kind: ColumnKind | None, role: ColumnRole) -> ColumnPlan:
+    """Decide how one column is counted; see ``plan_profile``.
+
+    Raises:
+        ProfileError: It cannot be counted, or not as this kind.
+    """
     family = family_of(column.dtype)
     natural = ColumnKind.CATEGORY if family in {Family.TEXT, Family.BOOLEAN} else ColumnKind.NUMERIC
     if kind is ColumnKind.NUMERIC and natural is ColumnKind.CATEGORY:
@@ -360,14 +406,10 @@ def _categories(column: pl.Series) -> tuple[str, ...]:
     return tuple(kept[:MAX_CATEGORIES])
 
 
-def _followed(plan: ProfilePlan, sample: pl.DataFrame) -> tuple[str, ...]:
-    """Numeric features that vary and are seldom missing."""
-    chosen = [
-        column.name
-        for column in plan.columns
-        if column.kind is ColumnKind.NUMERIC
+def _can_be_followed(column: ColumnPlan) -> bool:
+    """Whether it is a numeric feature that varies; a constant has two edges."""
+    return (
+        column.kind is ColumnKind.NUMERIC
         and column.role is ColumnRole.FEATURE
-        and len(column.edges) > 2  # noqa: PLR2004 - a constant has two: itself and its predecessor
-        and sample[column.name].null_count() <= MAX_MISSING * sample.height
-    ]
-    return tuple(chosen[:MAX_MULTIVARIATE]) if len(chosen) > 1 else ()
+        and len(column.edges) > 2  # noqa: PLR2004
+    )

@@ -37,6 +37,10 @@ class QuantileSketch:
 
         self._sketch = kll_doubles_sketch(K)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """How a sketch goes from one process to another."""
+        return QuantileSketch.from_bytes, (self.to_bytes(),)
+
     def add(self, values: Floats) -> None:
         """Take in finite numbers; sorted ones take half the time."""
         if len(values):

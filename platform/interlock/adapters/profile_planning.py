@@ -1,0 +1,197 @@
+"""Plans made from files: the first, light pass over a reference.
+
+Rows are taken evenly from up to ``MAX_GROUPS`` row groups, themselves spread evenly over all
+files, so that data in the order of time is seen from end to end. Columns are read some at a time,
+so that memory does not grow with them. What is decided from the rows is ``ml.profile_plan``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import polars as pl
+
+from interlock.adapters import table_files
+from interlock.adapters.profiling import COLUMNS_AT_ONCE, ProfiledFiles, Progress, profile_files
+from interlock.adapters.table_files import TableFile
+from interlock.errors import DataError, ProfileError
+from interlock.ml.profile_plan import (
+    SAMPLE_ROWS,
+    ColumnKind,
+    ColumnPlan,
+    ColumnRole,
+    ProfilePlan,
+    complete_plan,
+    family_of,
+    plan_column,
+    refuse_unknown,
+)
+
+MAX_GROUPS: Final = 64  # row groups that rows are taken from; of 131,072 rows, 8 million
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be profiled; see ``ml.profile_plan.plan_profile``.
+
+    Attributes:
+        columns: Which columns; all when None.
+        kinds: For columns that are to be counted otherwise than their type says.
+        roles: For columns that are no features.
+        pairs: Columns whose joint distribution is counted.
+        multivariate: Numeric columns whose correlations are followed; chosen when None.
+    """
+
+    columns: tuple[str, ...] | None = None
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    roles: Mapping[str, ColumnRole] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
+    multivariate: tuple[str, ...] | None = None
+
+
+def profile_reference_files(
+    files: Sequence[TableFile],
+    wanted: Wanted | None = None,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> ProfiledFiles:
+    """Plan, and count: the reference profile of some files.
+
+    Args:
+        files: At least one, all of the same columns.
+        wanted: What to profile; everything when not given.
+        jobs: Processes, ≥ 1.
+        progress: Called with the share that is done, in [0, 1].
+
+    Raises:
+        ProfileError: See ``plan_files`` and ``profile_files``.
+    """
+    plan = plan_files(files, wanted)
+    return profile_files(files, plan, jobs=jobs, progress=progress)
+
+
+def plan_files(files: Sequence[TableFile], wanted: Wanted | None = None) -> ProfilePlan:
+    """Decide what is counted, from rows of a reference in files.
+
+    Args:
+        files: At least one; damaged ones are passed over here, and named when rows are counted.
+        wanted: What to profile; everything when not given.
+
+    Raises:
+        ProfileError: No file can be read or has rows; columns are wanted that do not exist or
+            cannot be counted.
+    """
+    wanted = wanted or Wanted()
+    good = [found for file in files if (found := _opened(file)) is not None]
+    if not any(each.rows for each in good):
+        raise ProfileError(
+            f"of {len(files)} files none can be read and has rows",
+            remedy="name files that hold the reference's rows",
+        )
+    first = next(each for each in good if each.rows)
+    names = tuple(first.columns) if wanted.columns is None else wanted.columns
+    refuse_unknown(list(first.columns), [*names, *wanted.kinds, *wanted.roles])
+    good = [each for each in good if each.resembles(first, names)]
+    planned: list[ColumnPlan] = []
+    missing: dict[str, float] = {}
+    for start in range(0, len(names), COLUMNS_AT_ONCE):
+        some = names[start : start + COLUMNS_AT_ONCE]
+        sample = _sample(good, some)
+        for name in some:
+            planned.append(
+                plan_column(
+                    sample[name],
+                    kind=wanted.kinds.get(name),
+                    role=wanted.roles.get(name, ColumnRole.FEATURE),
+                )
+            )
+            missing[name] = sample[name].null_count() / sample.height
+    return complete_plan(
+        planned, missing=missing, pairs=wanted.pairs, multivariate=wanted.multivariate
+    )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that can be read.
+
+    Attributes:
+        file: The file.
+        columns: Its columns and their types.
+        groups: Rows of its row groups; none of a CSV file.
+        texts: Rows of a CSV file, spread evenly.
+    """
+
+    file: TableFile
+    columns: Mapping[str, pl.DataType]
+    groups: tuple[int, ...]
+    texts: pl.DataFrame | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are to take from."""
+        return sum(self.groups) if self.texts is None else self.texts.height
+
+    def resembles(self, other: _Opened, names: Sequence[str]) -> bool:
+        """Whether some columns are here too, of the same types; if not, it is named later."""
+        return all(
+            name in self.columns and family_of(self.columns[name]) is family_of(other.columns[name])
+            for name in names
+        )
+
+
+def _opened(file: TableFile) -> _Opened | None:
+    """The file; None when it cannot be read."""
+    try:
+        columns = table_files.schema(file)
+        if file.is_parquet:
+            return _Opened(file, columns, table_files.group_rows(file))
+        texts = _thinned(file, list(columns))
+        typed = table_files.typed_by(file, texts)
+        return _Opened(typed, table_files.schema(typed), (), texts)
+    except DataError:
+        return None
+
+
+def _thinned(file: TableFile, columns: Sequence[str]) -> pl.DataFrame:
+    """Every so many-th row of a CSV file, between half of ``SAMPLE_ROWS`` and all of them.
+
+    How many rows there are is not known beforehand, so every second row that was kept goes
+    whenever there are too many.
+    """
+    raw = replace(file, types={})
+    step, rows, kept = 1, 0, pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    for batch in table_files.batches(raw, columns):
+        kept = kept.vstack(batch.gather_every(step, offset=-rows % step))
+        rows += batch.height
+        while kept.height > SAMPLE_ROWS:
+            kept, step = kept.gather_every(2), step * 2
+    return kept
+
+
+def _sample(files: Sequence[_Opened], columns: Sequence[str]) -> pl.DataFrame:
+    """Up to ``SAMPLE_ROWS`` rows of some columns, spread evenly over all files."""
+    places = [(each, group) for each in files for group in range(len(each.groups))]
+    taken = places
+    if len(places) > MAX_GROUPS:
+        taken = [places[place * len(places) // MAX_GROUPS] for place in range(MAX_GROUPS)]
+    of_texts = [each for each in files if each.texts is not None]
+    rows = sum(each.groups[group] for each, group in taken) + sum(each.rows for each in of_texts)
+    step = max(1, -(-rows // SAMPLE_ROWS))
+    parts: list[pl.DataFrame] = []
+    for each, group in taken:
+        try:
+            parts += [
+                batch.gather_every(step)
+                for batch in table_files.batches(each.file, columns, groups=[group])
+            ]
+        except DataError:
+            continue  # it is named when its rows are counted
+    for each in of_texts:
+        assert each.texts is not None  # noqa: S101 - for the type checker
+        typed = [table_files.typed(each.file, each.texts[name]) for name in columns]
+        parts.append(pl.DataFrame(typed).gather_every(step))
+    return pl.concat(parts, how="vertical_relaxed")
