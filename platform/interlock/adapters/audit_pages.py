@@ -35,9 +35,10 @@ READERS: Final = 16  # threads; FACTS: boto3 reads no faster with more
 PAGE: Final = 50  # events
 MOST_READ: Final = 400  # events that one page looks at; more go on from where it ended
 MOST_DAYS: Final = 60  # folders that one page lists
-LONGEST_RUN: Final = timedelta(days=3)  # events come this long after their stream was opened
-GROWING: Final = timedelta(seconds=2)  # for how long a listing of a recent day is believed
-SETTLED: Final = timedelta(minutes=5)  # the same of an old one
+LONGEST_RUN: Final = timedelta(days=8)  # events come this long after their stream was opened
+LIVELY: Final = timedelta(days=2)  # streams that were opened this lately grow all the time
+GROWING: Final = timedelta(seconds=2)  # for how long a listing of their days is believed
+SETTLED: Final = timedelta(minutes=1)  # the same of another day
 MAX_FOLDERS: Final = 120  # listings that are kept
 _SEPARATOR: Final = "~"
 
@@ -180,7 +181,7 @@ class TrailPages:
     def listed(self, day: date) -> tuple[_Place, ...]:
         """The events of the streams that were opened on a day, the newest first."""
         now = self._clock()
-        is_settled = day != LEDGER_DAY and now.date() - day > LONGEST_RUN
+        is_settled = day != LEDGER_DAY and now.astimezone(UTC).date() - day >= LIVELY
         with self._lock:
             known = self._folders.get(day)
         if known is not None and now - known[0] < (SETTLED if is_settled else GROWING):

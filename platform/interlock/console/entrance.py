@@ -18,6 +18,7 @@ from interlock.webserver.door import Door, Receive, Scope, Send
 from interlock.webserver.page import POLICY
 from interlock.webserver.requests import SAFE_METHODS
 
+UNKNOWN: Final = 401  # RFC 9110, 15.5.2
 _REMEDIES: Final = {
     401: "Sign in first.",
     403: "Open the console itself, and use the form on its page.",
@@ -46,7 +47,8 @@ class ConsoleDoor(Door):
         try:
             return await super()._answer(scope, headers, receive, send)
         except RequestRefused as refused:
-            if scope["method"] not in SAFE_METHODS:
+            # A session or token that is not believed is on record already.
+            if scope["method"] not in SAFE_METHODS and refused.status != UNKNOWN:
                 why = f"{scope['method']} {str(scope['path'])[:200]!r}: {refused.message}"
                 await self._record_refusal(f"{PLACE}:request", why, None)
             if "text/html" not in headers.get("accept", ""):
