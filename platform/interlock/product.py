@@ -30,6 +30,7 @@ from interlock.governance.gates import Gate, tighten, unknown_metrics
 from interlock.ml.candidates import Candidates
 from interlock.ml.contract import Contract, check_target
 from interlock.ml.evaluation import METRICS
+from interlock.ml.monitoring import Monitoring
 from interlock.ml.source import Source
 from interlock.ml.training import Search, Target
 
@@ -74,6 +75,7 @@ class ModelProduct(BaseModel):
         quorum: How many people must approve a version, where that is more than its tier asks.
         demands: What a version must have besides its approval to be promoted outside dev;
             where it is there without being demanded, it must be good all the same.
+        monitoring: What a version in use is held against.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +95,7 @@ class ModelProduct(BaseModel):
     schedule: str | None = None
     quorum: Annotated[int, Field(ge=1, le=MAX_QUORUM, strict=True)] | None = None
     demands: tuple[Literal["fairness", "signature"], ...] = ()
+    monitoring: Monitoring | None = None
 
     @field_validator("name")
     @classmethod
@@ -164,6 +167,14 @@ class ModelProduct(BaseModel):
             raise ValueError(msg)
         return gates
 
+    @field_validator("monitoring")
+    @classmethod
+    def _names_columns(cls, found: Monitoring | None, info: ValidationInfo) -> Monitoring | None:
+        features, contract = info.data.get("features"), info.data.get("contract")
+        if found is not None and features and contract is not None:
+            found.require_columns(features, [column.name for column in contract.columns])
+        return found
+
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, schedule: str | None) -> str | None:
@@ -185,6 +196,11 @@ class ModelProduct(BaseModel):
             The gates to apply, the product's order first.
         """
         return tighten(self.gates, floors)
+
+    @property
+    def watched(self) -> Monitoring:
+        """How versions in use are watched: as declared, or by the defaults."""
+        return self.monitoring or Monitoring()
 
     @property
     def training_digest(self) -> str:

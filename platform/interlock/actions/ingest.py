@@ -15,7 +15,7 @@ from interlock.adapters.sources import spool
 from interlock.adapters.tables import TableInfo, to_table
 from interlock.errors import SourceError
 from interlock.governance.policy import Action, Resource
-from interlock.ml.source import S3_SCHEME, PostgresSource
+from interlock.ml.source import S3_SCHEME, PostgresSource, Source
 from interlock.product import ModelProduct
 
 
@@ -65,7 +65,7 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
             workspace.scratch_folder() as scratch,
         ):
             run.report("reading the source")
-            _require_permitted(workspace, product)
+            require_permitted(workspace, product.source)
             spooled = spool(
                 product.source,
                 directory=scratch,
@@ -108,7 +108,7 @@ def ingest(workspace: Workspace, product: ModelProduct, run: RunContext) -> RawS
     )
 
 
-def _require_permitted(workspace: Workspace, product: ModelProduct) -> None:
+def require_permitted(workspace: Workspace, source: Source) -> None:
     """Refuse a source that is none of a product's business.
 
     A snapshot is shown to everybody who may look at the product, so a YAML must not make one of
@@ -117,9 +117,9 @@ def _require_permitted(workspace: Workspace, product: ModelProduct) -> None:
     Raises:
         SourceError: The path or bucket is not for products.
     """
-    if isinstance(product.source, PostgresSource):
+    if isinstance(source, PostgresSource):
         return
-    path = product.source.path
+    path = source.path
     if path.startswith(S3_SCHEME):
         bucket = path.removeprefix(S3_SCHEME).partition("/")[0]
         private = bucket in workspace.private_buckets

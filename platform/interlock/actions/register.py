@@ -120,6 +120,7 @@ def register(
                 "model_fingerprint": tags["model_fingerprint"],
                 "data_hash": tags["data_hash"],
                 "metrics": trained.get("metrics"),
+                "reference": trained.get("reference"),
                 "gates": [asdict(gate) for gate in gates],
                 "gates_passed": passed,
                 "approval_state": tags["approval_state"],

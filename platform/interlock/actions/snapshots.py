@@ -8,6 +8,7 @@ overwritten.
     snapshots/<product>/validated/<sha256>/accepted.parquet           rows that keep the contract
     snapshots/<product>/validated/<sha256>/quarantine/<sha256>.parquet
     snapshots/<product>/validated/<sha256>/report/<sha256>.json
+    monitoring/<product>/<kind>/<sha256>.json                         figures of a check
 
 What is derived from a snapshot has a hash of its own in its key: another contract, or another
 version of the library that writes it, makes another file from the same rows.
@@ -44,6 +45,11 @@ def quarantine_key(product: str, data_hash: str, quarantine_hash: str) -> str:
 def report_key(product: str, data_hash: str, report_hash: str) -> str:
     """What holding the table against its contract found."""
     return f"snapshots/{product}/validated/{data_hash}/report/{report_hash}.json"
+
+
+def monitoring_key(product: str, kind: str, figures_hash: str) -> str:
+    """The figures of a check of drift or performance."""
+    return f"monitoring/{product}/{kind}/{figures_hash}.json"
 
 
 def store_once(workspace: Workspace, *, key: str, path: Path, sha256: str) -> bool:

@@ -19,6 +19,7 @@ from interlock.actions.evidence import (
     require_text,
     require_upstream,
 )
+from interlock.actions.reference import keep_reference
 from interlock.actions.validate import blocking_rules, contract_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import digest_of
@@ -119,7 +120,8 @@ def train_candidates(
             workspace.scratch_folder() as scratch,
         ):
             run.report("fetching the validated snapshot")
-            table = _read_snapshot(workspace, product, validated, scratch)
+            snapshot = _fetch_snapshot(workspace, validated, scratch)
+            table = _read_snapshot(product, snapshot)
             tags = {
                 "dagster_run_id": run.ref.dagster_run or "",
                 "interlock.product": product.name,
@@ -136,6 +138,8 @@ def train_candidates(
                 model = _record(
                     workspace, product, run, tracked=tracked, result=result, scratch=scratch
                 )
+                run.report("keeping what later data is held against")
+                reference = keep_reference(tracked, product, result, snapshot, scratch)
         governed.evidence |= {
             "data_hash": data_hash,
             "rows": len(table),
@@ -146,6 +150,7 @@ def train_candidates(
             "model_fingerprint": model.fingerprint,
             "winner": result.winner,
             "metrics": dict(result.evaluation.metrics),
+            "reference": reference,
             "product_digest": product.digest,
             "training_digest": product.training_digest,
             "upstream_event": upstream.event_key if upstream else None,
@@ -178,12 +183,8 @@ class _StoredModel:
     figures: Mapping[str, bytes]
 
 
-def _read_snapshot(
-    workspace: Workspace, product: ModelProduct, validated: Mapping[str, Any], scratch: Path
-) -> pd.DataFrame:
-    """The accepted rows, only the columns that training needs."""
-    import pandas as pd
-
+def _fetch_snapshot(workspace: Workspace, validated: Mapping[str, Any], scratch: Path) -> Path:
+    """The file of the accepted rows."""
     path = scratch / "accepted.parquet"
     fetch_verified(
         workspace,
@@ -192,9 +193,15 @@ def _read_snapshot(
         path=path,
         asset="validated_data",
     )
+    return path
+
+
+def _read_snapshot(product: ModelProduct, path: Path) -> pd.DataFrame:
+    """The accepted rows, only the columns that training needs."""
+    import pandas as pd
+
     columns = [*product.features, product.target.column]
     table: pd.DataFrame = pd.read_parquet(path, columns=columns)
-    path.unlink()
     return table
 
 

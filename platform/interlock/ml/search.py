@@ -40,7 +40,8 @@ cost at the Bayes threshold of the cost matrix."""
 _HIGHER_IS_BETTER = frozenset({"roc_auc", "pr_auc", "ks"})
 
 _Purpose = Literal["holdout", "sample", "folds", "probe", "bootstrap"]
-_STREAMS: tuple[str, ...] = (*get_args(_Purpose), *CANDIDATES)
+_Later = Literal["calibration"]  # at the end, so that no stream changes by it
+_STREAMS: tuple[str, ...] = (*get_args(_Purpose), *CANDIDATES, *get_args(_Later))
 
 
 class Search(BaseModel):
@@ -122,7 +123,7 @@ class Found:
     best: TrialResult
 
 
-def generator_for(purpose: _Purpose | CandidateName, *, seed: int) -> np.random.Generator:
+def generator_for(purpose: _Purpose | CandidateName | _Later, *, seed: int) -> np.random.Generator:
     """A stream of its own for each purpose, so that none depends on how much others drew."""
     sequence = np.random.SeedSequence(seed, spawn_key=(_STREAMS.index(purpose),))
     return np.random.default_rng(sequence)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from interlock.errors import TrainingError
 from interlock.ml.candidates import Candidates, build_pipeline
@@ -62,11 +63,13 @@ class Holdout:
     """The rows that nothing but the evaluation saw.
 
     Attributes:
+        places: Shape (n,), of its rows in the table that training was given.
         table: Feature frame, n rows.
         outcome: Shape (n,), True for the positive class.
         score: Shape (n,), the winner's probability of the positive class.
     """
 
+    places: npt.NDArray[np.intp]
     table: pd.DataFrame
     outcome: Booleans
     score: Floats
@@ -171,7 +174,7 @@ def train(
     on_progress(CandidateProgress(winner, Stage.FIT, 0, 1))
     pipeline = _fit_winner(best.trial, training, training_outcome)
     on_progress(CandidateProgress(winner, Stage.FIT, 1, 1))
-    holdout = _scored(pipeline, frame.iloc[held].reset_index(drop=True), outcome[held])
+    holdout = _scored(pipeline, held, frame.iloc[held].reset_index(drop=True), outcome[held])
     return TrainingResult(
         candidates=found.candidates,
         winner=winner,
@@ -228,7 +231,14 @@ def _fit_winner(trial: Trial, frame: pd.DataFrame, outcome: Booleans) -> Any:
     return pipeline
 
 
-def _scored(pipeline: Any, table: pd.DataFrame, outcome: Booleans) -> Holdout:
+def _scored(
+    pipeline: Any, places: npt.NDArray[np.intp], table: pd.DataFrame, outcome: Booleans
+) -> Holdout:
+    return Holdout(places, table, outcome, scores_of(pipeline, table))
+
+
+def scores_of(pipeline: Any, table: pd.DataFrame) -> Floats:
+    """The probability of the positive class of each row of a feature frame."""
     with limited_threads():
-        score = pipeline.predict_proba(table)[:, 1].astype(np.float64)
-    return Holdout(table=table, outcome=outcome, score=score)
+        scores: Floats = pipeline.predict_proba(table)[:, 1].astype(np.float64)
+    return scores
