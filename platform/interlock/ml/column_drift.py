@@ -22,8 +22,6 @@ from interlock.ml.profile_plan import COARSE_BINS, ColumnPlan
 
 Counts = npt.NDArray[np.int64]
 
-MAX_COMPARED: Final = 1_000  # categories that are compared one by one; the rest shares a bin
-
 
 class Statistic(StrEnum):
     """What is measured; the names that reports and metrics use."""
@@ -240,20 +238,10 @@ def _all_counts(plan: ColumnPlan, profile: CategoryProfile) -> dict[str, int]:
 
 
 def _aligned(reference: CategoryProfile, current: CategoryProfile) -> tuple[Counts, Counts]:
-    """Rows of every value on both sides; the rarest share a bin."""
-    names = sorted(
-        {*reference.others, *current.others},
-        key=lambda name: (-reference.others.get(name, 0) - current.others.get(name, 0), name),
-    )
-    kept, rest = names[:MAX_COMPARED], names[MAX_COMPARED:]
+    """Rows of every value on both sides."""
+    names = sorted({*reference.others, *current.others})
     before, after = (
-        np.concatenate(
-            [
-                side.counts,
-                [side.others.get(name, 0) for name in kept],
-                [sum(side.others.get(name, 0) for name in rest)],
-            ]
-        ).astype(np.int64)
+        np.concatenate([side.counts, [side.others.get(name, 0) for name in names]])
         for side in (reference, current)
     )
-    return before, after
+    return before.astype(np.int64), after.astype(np.int64)

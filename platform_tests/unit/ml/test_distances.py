@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from interlock.ml import distances
+from interlock.ml.dependence import dependence_shift
+from interlock.ml.drift_limits import Correction
+from interlock.ml.joint_profiles import Comoments
+from interlock.ml.verdict import correct
+
+Counts = npt.NDArray[np.int64]
+TALLIES = st.lists(st.integers(0, 10_000), min_size=1, max_size=30).filter(
+    lambda rows: sum(rows) > 0
+)
+
+
+def counts(*rows: int) -> Counts:
+    return np.array(rows, dtype=np.int64)
+
+
+def binned(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Counts:
+    places = np.searchsorted(edges, values)
+    return np.bincount(places, minlength=len(edges) + 1).astype(np.int64)
+
+
+@given(TALLIES)
+def test_a_tally_has_no_distance_from_itself(rows: list[int]) -> None:
+    tally = counts(*rows)
+    found = distances.kolmogorov_smirnov(tally, tally)
+    assert (found.statistic, found.p_value) == (0, 1)
+    assert distances.population_stability_index(tally, tally) == 0
+    assert distances.jensen_shannon(tally, tally) == pytest.approx(0, abs=1e-7)
+    assert distances.total_variation(tally, tally) == 0
+
+
+@given(st.data())
+def test_distances_know_no_direction_and_keep_their_range(data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 20))
+    rows = st.lists(st.integers(0, 10_000), min_size=size, max_size=size).filter(any)
+    one, two = (np.array(data.draw(rows), dtype=np.int64) for _ in range(2))
+    for measure in (
+        lambda a, b: distances.kolmogorov_smirnov(a, b).statistic,
+        distances.jensen_shannon,
+        distances.total_variation,
+    ):
+        assert measure(one, two) == pytest.approx(measure(two, one), abs=1e-9)
+        assert 0 <= measure(one, two) <= 1 + 1e-12
+    assert distances.population_stability_index(one, two) >= 0
+    ks = distances.kolmogorov_smirnov(one, two)
+    assert ks.statistic <= ks.upper <= 1 + 1e-12
+    # What changed its bin also bounds how far the cumulative distributions are apart.
+    assert ks.statistic <= distances.total_variation(one, two) + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ks_is_scipys_within_its_bound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.normal(size=4_000).round(seed)
+    after = rng.normal(0.05 * seed, 1.1, size=3_000).round(seed)
+    edges = np.unique(np.quantile(before, np.linspace(0, 1, 101)[1:-1]))
+    found = distances.kolmogorov_smirnov(binned(before, edges), binned(after, edges))
+    exact = stats.ks_2samp(before, after, method="asymp").statistic
+    assert found.statistic <= exact + 1e-12
+    assert exact <= found.upper + 1e-12
+    shares = [binned(side, edges) / len(side) for side in (before, after)]
+    assert found.upper - found.statistic <= max(share.max() for share in shares) + 1e-12
+
+
+def test_ks_hides_nothing_in_a_bin_of_one_value() -> None:
+    before, after = counts(10, 80, 10), counts(20, 70, 10)
+    open_bins = distances.kolmogorov_smirnov(before, after)
+    single = np.array([False, True, False])
+    alone = distances.kolmogorov_smirnov(before, after, single=single)
+    assert open_bins.upper > alone.upper == pytest.approx(0.2)
+
+
+def test_ks_p_value_is_scipys() -> None:
+    before, after = np.arange(400.0), np.arange(400.0) * 1.1
+    edges = np.arange(440.0)
+    found = distances.kolmogorov_smirnov(binned(before, edges), binned(after, edges))
+    exact = stats.ks_2samp(before, after, method="asymp")
+    assert found.p_value == pytest.approx(exact.pvalue, rel=0.1)
+
+
+def test_psi_of_known_shares() -> None:
+    before, after = counts(500_000, 500_000), counts(250_000, 750_000)
+    expected = 0.25 * np.log(1.5) - 0.25 * np.log(0.5)
+    assert distances.population_stability_index(before, after) == pytest.approx(expected, rel=1e-4)
+
+
+def test_jensen_shannon_is_scipys() -> None:
+    before, after = counts(1, 5, 0, 9), counts(4, 4, 3, 0)
+    expected = jensenshannon(before, after, base=2)
+    assert distances.jensen_shannon(before, after) == pytest.approx(expected)
+    assert distances.jensen_shannon(counts(1, 0), counts(0, 1)) == pytest.approx(1)
+
+
+def test_total_variation_is_the_share_that_moved() -> None:
+    assert distances.total_variation(counts(6, 4), counts(3, 7)) == pytest.approx(0.3)
+
+
+def test_wasserstein_is_scipys() -> None:
+    rng = np.random.default_rng(8)
+    before, after = rng.normal(size=20_000), rng.normal(0.4, 1.3, size=20_000)
+    edges = np.quantile(before, np.linspace(0, 1, 257)[1:-1])
+    beyond = tuple(
+        (
+            float(np.maximum(edges[0] - side, 0).mean()),
+            float(np.maximum(side - edges[-1], 0).mean()),
+        )
+        for side in (before, after)
+    )
+    found = distances.scaled_wasserstein(
+        binned(before, edges),
+        binned(after, edges),
+        edges=edges,
+        beyond=(beyond[0], beyond[1]),
+        deviation=float(before.std()),
+    )
+    expected = stats.wasserstein_distance(before, after) / before.std()
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_wasserstein_takes_crossing_lines_apart() -> None:
+    found = distances.scaled_wasserstein(
+        counts(60, 0, 40),
+        counts(40, 40, 20),
+        edges=np.array([0.0, 1.0]),
+        beyond=((0, 0), (0, 0)),
+        deviation=2.0,
+    )
+    assert found == pytest.approx((0.2**2 + 0.2**2) / (2 * 0.4) / 2)
+
+
+def test_chi_square_is_scipys() -> None:
+    before, after = counts(100, 200, 50), counts(90, 260, 70)
+    found = distances.chi_square(before, after)
+    expected = stats.chi2_contingency([before, after], correction=False)
+    assert found is not None
+    assert found.statistic == pytest.approx(expected.statistic)
+    assert found.p_value == pytest.approx(expected.pvalue)
+
+
+def test_chi_square_puts_rare_bins_together() -> None:
+    before, after = counts(500, 500, 3, 4, 3), counts(500, 500, 4, 3, 3)
+    found = distances.chi_square(before, after)
+    expected = stats.chi2_contingency([[500, 500, 10], [500, 500, 10]])
+    assert found is not None
+    assert found.p_value == pytest.approx(expected.pvalue)
+    few = distances.chi_square(counts(60, 40, 1), counts(50, 50, 1))
+    joined = stats.chi2_contingency([[61, 40], [51, 50]], correction=False)
+    assert few is not None
+    assert few.p_value == pytest.approx(joined.pvalue)
+
+
+def test_chi_square_of_one_bin_is_none() -> None:
+    assert distances.chi_square(counts(50), counts(90)) is None
+    assert distances.chi_square(counts(0, 0), counts(1, 1)) is None
+    assert distances.chi_square(counts(2, 1), counts(1, 1)) is None
+
+
+def test_a_rate_is_tested_exactly_where_rows_are_few() -> None:
+    few = distances.rate_change(0, 40, 6, 40)
+    assert few.p_value == pytest.approx(stats.fisher_exact([[40, 0], [34, 6]]).pvalue)
+    many = distances.rate_change(100, 1_000, 160, 1_000)
+    assert many.p_value == pytest.approx(
+        stats.chi2_contingency([[900, 100], [840, 160]], correction=False).pvalue
+    )
+    assert many.statistic == pytest.approx(2 * (np.arcsin(0.4) - np.arcsin(np.sqrt(0.1))))
+    assert distances.rate_change(0, 10, 0, 10).p_value == 1
+    assert distances.rate_change(10, 10, 10, 10).statistic == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_corrections_are_the_textbooks(p_values: list[float]) -> None:
+    given_values = np.array(p_values)
+    holm = correct(given_values, Correction.HOLM)
+    fdr = correct(given_values, Correction.BENJAMINI_HOCHBERG)
+    assert (given_values <= fdr + 1e-12).all()
+    assert (fdr <= holm + 1e-12).all()
+    assert holm.max() <= 1
+    # Holm 1979: the k-th smallest is held against alpha / (tests - k + 1).
+    alpha, rejected = 0.05, 0
+    for place, value in enumerate(sorted(p_values)):
+        if value * (len(p_values) - place) > alpha:
+            break
+        rejected += 1
+    assert int((holm <= alpha).sum()) == rejected
+
+
+def test_holm_of_known_values() -> None:
+    found = correct(np.array([0.01, 0.04, 0.03, 0.005]), Correction.HOLM)
+    assert found.tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert len(correct(np.empty(0), Correction.HOLM)) == 0
+
+
+def comoments(values: npt.NDArray[np.float64]) -> Comoments:
+    columns = values.shape[1]
+    return Comoments.of(values, centers=np.zeros(columns), scales=np.ones(columns))
+
+
+def test_a_changed_correlation_is_found_and_named() -> None:
+    rng = np.random.default_rng(4)
+    before = rng.normal(size=(3_000, 3))
+    after = rng.normal(size=(3_000, 3))
+    after[:, 2] = 0.6 * after[:, 0] + 0.8 * after[:, 2]
+    found = dependence_shift(comoments(before), comoments(after))
+    assert found is not None
+    assert found.pair == (0, 2)
+    assert found.before == pytest.approx(0, abs=0.05)
+    assert found.after == pytest.approx(0.6, abs=0.05)
+    assert found.q == pytest.approx(np.arctanh(0.6), abs=0.1)
+    assert found.p_value < 1e-20
+
+
+def test_central_moments_of_shifted_columns_are_right() -> None:
+    # Far from the plan's center the sums about it must still give the same correlation.
+    rng = np.random.default_rng(5)
+    before = rng.normal(size=(5_000, 2)) @ np.array([[1, 0.5], [0, 1]])
+    found = dependence_shift(comoments(before), comoments(before * 0.5 + 1.5))
+    assert found is not None
+    assert found.q < 0.05
+
+
+def test_variances_hold_for_heavy_tails() -> None:
+    rng = np.random.default_rng(6)
+    below = 0
+    for _ in range(200):
+        # Dependent, uncorrelated and far from normal: normal theory rejects far too often.
+        one, two = (
+            rng.normal(size=(400, 2)) * rng.choice([0.2, 1.5], size=(400, 1)) for _ in range(2)
+        )
+        found = dependence_shift(comoments(one), comoments(two))
+        assert found is not None
+        below += found.p_value <= 0.05
+    assert below <= 20
+
+
+def test_correlations_of_too_little_are_none() -> None:
+    same = np.ones((10, 2))
+    assert dependence_shift(comoments(same), comoments(same)) is None
+    assert dependence_shift(comoments(same[:2]), comoments(same)) is None
+    line = np.column_stack([np.arange(10.0), np.arange(10.0)])
+    found = dependence_shift(comoments(line), comoments(line))
+    assert found is not None
+    assert found.q == 0
