@@ -94,7 +94,9 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
                 "IDENTITY_PUBLIC_KEYS", "", "PEM file with the keys whose identities are believed"
             ),
             Variable(
-                "IDENTITY_MAPPING", "", "YAML file: whose tokens are believed, what groups mean"
+                "IDENTITY_MAPPING",
+                "",
+                "Whose tokens are believed, what groups mean: a YAML file, or the same as JSON",
             ),
             Variable(
                 "IDENTITY_TOKEN",
@@ -149,8 +151,8 @@ def identity_source(value: str) -> IdentitySource:
 def person_role(value: str) -> Role:
     """Reads the role of a person."""
     role = choice(Role)(value)
-    if role is Role.SCHEDULER:
-        raise ValueError("a person's role: scheduler is for runs that no person started")
+    if role.is_platforms:
+        raise ValueError(f"a person's role: {role} is for runs that no person started")
     return role
 
 
@@ -171,6 +173,11 @@ def team_list(value: str) -> frozenset[str]:
 def file_path(value: str) -> Path:
     """Reads the path of a file."""
     return Path(one_line(value)).expanduser().absolute()
+
+
+def file_or_json(value: str) -> Path | str:
+    """Reads the path of a file, or a JSON object itself."""
+    return one_line(value) if value.startswith("{") else file_path(value)
 
 
 def one_line(value: str) -> str:

@@ -48,7 +48,7 @@ def add_account(
         IdentityError: The name is taken or no name, the password no password, or the role one
             that no person has.
     """
-    if person.role is Role.SCHEDULER and not person.service:
+    if person.role.is_platforms and not person.service:
         raise IdentityError(
             f"the role {person.role} is for service accounts",
             remedy="choose a person's role, or add a service account",

@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from interlock.actions.authority import RunContext
-from interlock.actions.case import Case, case_of, demands_approval, open_case, require_belief
+from interlock.actions.case import Case, case_of, open_case, require_belief
 from interlock.actions.files import require_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
@@ -233,15 +233,18 @@ def obstacles(workspace: Workspace, case: Case, verdict: Verdict) -> tuple[tuple
     )
     if not decision.allowed:
         return ((decision.reason, decision.remedy),)
+    try:
+        require_decider(workspace)
+    except InterlockError as error:
+        return ((error.message, error.remedy),)
     statement = _said_by(workspace, case, verdict, reason="not said yet", lifetime=DEFAULT_LIFETIME)
     return tuple(_reasons_against(workspace, case, statement))
 
 
 def view_of(workspace: Workspace, case: Case) -> dict[str, str]:
     """What the tags of a version have to say, by the trail."""
-    return tags_for(
-        case, case.assessment, required=demands_approval(workspace.authority.environment)
-    )
+    required = case.needs_approval(workspace.authority.environment)
+    return tags_for(case, case.assessment, required=required)
 
 
 def tags_for(case: Case, assessment: Assessment, *, required: bool) -> dict[str, str]:

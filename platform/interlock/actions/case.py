@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from interlock.actions.evidence import recorded_event, require_text, verified_events
+from interlock.actions.suspensions import Suspension, last_suspension
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import ApprovalError, AuditError, EvidenceError
@@ -55,6 +56,7 @@ class Case:
         signed: Decisions with a verified signature, in the order of the ledger.
         forged: Events that pass for decisions and carry no believed signature.
         assessment: What the decisions come to now.
+        suspension: What suspended its approval last, lifted or not; None where nothing did.
     """
 
     version: ModelVersion
@@ -68,6 +70,16 @@ class Case:
     signed: tuple[Signed, ...]
     forged: tuple[Ignored, ...]
     assessment: Assessment
+    suspension: Suspension | None = None
+
+    @property
+    def suspended(self) -> Suspension | None:
+        """What keeps its approval suspended now; nothing once enough people agree again."""
+        return None if self.assessment.approved else self.suspension
+
+    def needs_approval(self, environment: Environment) -> bool:
+        """Whether it may be used here only once it is approved; dev needs it after a suspension."""
+        return demands_approval(environment) or self.suspension is not None
 
     @property
     def label(self) -> str:
@@ -128,7 +140,8 @@ def case_of(workspace: Workspace, version: ModelVersion) -> Case:
             f"{version.name} version {version.version}: {reasons[0]}", remedy=_AGAIN
         )
     trained = _training_of(workspace, registration)
-    seen = _seen(workspace, key, registration)
+    suspension = last_suspension(workspace, version.name, version.version)
+    seen = _seen(workspace, key, registration, suspension)
     excluded = _excluded(registration, trained)
     signed, forged = decisions_about(workspace, version.name, version.version)
     return Case(
@@ -143,6 +156,7 @@ def case_of(workspace: Workspace, version: ModelVersion) -> Case:
         signed=signed,
         forged=forged,
         assessment=assess(signed, seen=seen, now=workspace.clock(), excluded=excluded),
+        suspension=suspension,
     )
 
 
@@ -277,7 +291,9 @@ def _training_of(workspace: Workspace, registration: AuditRecord) -> AuditRecord
     return record
 
 
-def _seen(workspace: Workspace, key: str, registration: AuditRecord) -> Seen:
+def _seen(
+    workspace: Workspace, key: str, registration: AuditRecord, suspension: Suspension | None
+) -> Seen:
     evidence = registration.evidence
     tier, raised = evidence.get("tier"), evidence.get("quorum")
     # Of a tier that is not known the highest is assumed.
@@ -294,6 +310,7 @@ def _seen(workspace: Workspace, key: str, registration: AuditRecord) -> Seen:
             "fairness": Fairness.NOT_ASSESSED.value,
             "signed": False,
             "model_card": None,
+            "suspension": suspension and suspension.event_key,
         }
     )
 

@@ -16,7 +16,6 @@ from interlock.actions.approve import STATE, view_of
 from interlock.actions.authority import RunContext
 from interlock.actions.case import (
     case_of,
-    demands_approval,
     reasons_against_registration,
     registration_of,
 )
@@ -151,7 +150,9 @@ def _reasons_in_decisions(workspace: Workspace, version: ModelVersion) -> list[s
     except InterlockError as error:
         return [f"its approval cannot be assessed: {error.message}"]
     reasons = [f"event {each.place} {each.why}" for each in case.forged]
-    if demands_approval(workspace.authority.environment) or case.assessment.rejections:
+    if case.suspended is not None:
+        reasons.append(case.suspended.sentence)
+    if case.needs_approval(workspace.authority.environment) or case.assessment.rejections:
         reasons += case.assessment.reasons_against()
     expected = view_of(workspace, case)
     found = version.tags.get(STATE)

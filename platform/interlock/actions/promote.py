@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from interlock.actions.authority import Governed, RunContext
-from interlock.actions.case import Case, case_of, demands_approval, open_case
+from interlock.actions.case import Case, case_of, open_case
 from interlock.actions.champions import CHAMPION, TAKEN_BACK, History, history_of
 from interlock.actions.files import require_digest
 from interlock.actions.workspace import Workspace
@@ -94,7 +94,7 @@ def promote(workspace: Workspace, run: RunContext, *, model: str, version: str) 
     def require_unchanged() -> None:
         now = case_of(workspace, workspace.registry.version(model, version))
         same = now.seen.digest == case.seen.digest
-        agreed = now.assessment.approved or not demands_approval(authority.environment)
+        agreed = now.assessment.approved or not now.needs_approval(authority.environment)
         if not same or not agreed or now.assessment.rejections:
             against = "; ".join(now.assessment.reasons_against()) or "what was approved changed"
             raise ApprovalError(

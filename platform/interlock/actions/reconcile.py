@@ -230,16 +230,22 @@ def _is_outdated(
 ) -> bool:
     """Whether nobody needs to have touched tags that show another outcome.
 
-    They may show an outcome before the newest decision, while that is fresh; be blocked where
-    they need not be; or show an approval that has ended by itself.
+    They may show an outcome before the newest decision or suspension, while that is fresh; be
+    blocked where they need not be; or show an approval that has ended by itself.
     """
-    required = demands_approval(workspace.authority.environment)
+    required = case.needs_approval(workspace.authority.environment)
+    before = case.seen.model_copy(update={"suspension": None})
     earlier = [
+        tags_for(
+            case,
+            assess((), seen=before, now=workspace.clock(), excluded=case.excluded),
+            required=demands_approval(workspace.authority.environment),
+        ),
         tags_for(
             case,
             assess((), seen=case.seen, now=workspace.clock(), excluded=case.excluded),
             required=required,
-        )
+        ),
     ]
     for count, each in enumerate(case.signed, start=1):
         statement = each.statement
@@ -251,7 +257,9 @@ def _is_outdated(
         return True
     if shown not in earlier:
         return False
-    newest = max((each.statement.issued for each in case.signed), default=None)
+    changes = [each.statement.issued for each in case.signed]
+    changes += [case.suspension.since] if case.suspension is not None else []
+    newest = max(changes, default=None)
     fresh = newest is not None and workspace.clock() - newest < IN_FLIGHT
     return fresh or case.assessment.state in {State.EXPIRED, State.VOID}
 

@@ -139,6 +139,8 @@ def _require_fit(workspace: Workspace, case: Case, reign: Reign) -> None:
         )
     if case.assessment.rejections:
         raise ApprovalError(case.assessment.reasons_against()[0], remedy="promote another one")
+    if case.suspended is not None:
+        raise ApprovalError(case.suspended.sentence, remedy="promote a version that is approved")
     if demands_approval(workspace.authority.environment) and not _was_approved(case, reign):
         raise ApprovalError(
             "no quorum of signed approvals from before its promotion is on record",

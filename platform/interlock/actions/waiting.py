@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from interlock.actions.case import Case, case_of, demands_approval
+from interlock.actions.case import Case, case_of
 from interlock.actions.champions import history_of
 from interlock.actions.workspace import Workspace
 from interlock.errors import EvidenceError, RegistryError, StoreError
@@ -35,6 +35,8 @@ class Waiting:
 def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> tuple[Waiting, ...]:
     """The versions of a model that could become champion, the newest first.
 
+    Last the champion itself, while its approval is suspended.
+
     Those that failed a gate, were rejected, are not proven, or are older than the champion are
     left out.
 
@@ -51,10 +53,11 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
     reign = history_of(workspace, model).champion
     champion = reign.version if reign else None
     metrics: Mapping[str, float | None] = {}
+    stopped: Case | None = None
     if champion is not None:
         try:
             known = case_of(workspace, workspace.registry.version(model, champion))
-            metrics = known.seen.metrics
+            metrics, stopped = known.seen.metrics, known if known.suspended else None
         except (EvidenceError, RegistryError):
             metrics = {}  # deleted or unproven: for the reconciler to say
     found = []
@@ -73,14 +76,18 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
             continue
         if all_hold(case.gates) and case.assessment.state is not State.REJECTED:
             found.append(Waiting(case, tuple(lacks(workspace, case)), champion, metrics))
+    if stopped is not None:
+        found.append(Waiting(stopped, tuple(lacks(workspace, stopped)), champion, metrics))
     return tuple(found)
 
 
 def lacks(workspace: Workspace, case: Case) -> list[str]:
     """What a promotion of a version by somebody who may promote still lacks."""
     authority = workspace.authority
-    required = demands_approval(authority.environment)
+    required = case.needs_approval(authority.environment)
     found = case.assessment.reasons_against() if required else []
+    if case.suspended is not None:
+        found.insert(0, case.suspended.sentence)
     promoter = Principal("whoever promotes", Role.ML_ENGINEER, "waiting")
     decision = authority.engine.decide(
         principal=promoter,

@@ -27,6 +27,8 @@ class Action(StrEnum):
     MODEL_ROLLBACK = "model:rollback"
     MODEL_RECONCILE = "model:reconcile"
     MODEL_SERVE = "model:serve"
+    MODEL_MONITOR = "model:monitor"
+    MODEL_SUSPEND = "model:suspend"
     AUDIT_READ = "audit:read"
     AUDIT_EXPORT = "audit:export"
     PLATFORM_ADMINISTER = "platform:administer"
@@ -48,6 +50,8 @@ _KINDS = {
     Action.MODEL_ROLLBACK: "model",
     Action.MODEL_RECONCILE: "model",
     Action.MODEL_SERVE: "model",
+    Action.MODEL_MONITOR: "model",
+    Action.MODEL_SUSPEND: "model",
     Action.AUDIT_READ: "audit",
     Action.AUDIT_EXPORT: "audit",
     Action.PLATFORM_ADMINISTER: "platform",

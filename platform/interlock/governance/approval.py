@@ -13,6 +13,8 @@ are in ``dsse.py``, keys in ``adapters/signer.py``; who may decide is in
 - An approval ends, at the latest after ``MAX_LIFETIME``; it does not begin before its time.
 - A rejection stands for that version's files for good, whoever made it and whatever was
   approved before or after.
+- A suspension ends every approval from before it; only approvals that name it lift it. What it
+  rests on is in ``interlock.actions.suspend``.
 - Nothing depends on the order in which statements are given, or on how often.
 """
 
@@ -91,6 +93,7 @@ class State(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     VOID = "void"
+    SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,7 @@ def assess(
         counted=tuple(counted),
         rejections=tuple(rejections),
         ignored=tuple(sorted(ignored, key=lambda each: (each.place, each.why))),
-        state=_state(rejections, counted, faults, seen.quorum),
+        state=_state(rejections, counted, faults, seen),
     )
 
 
@@ -266,6 +269,11 @@ def _reason_against(
             None,
         ),
         (
+            seen.suspension is not None and statement.seen.suspension != seen.suspension,
+            "is from before its approval was suspended",
+            State.SUSPENDED,
+        ),
+        (
             statement.seen.digest != seen.digest,
             f"is void: {', '.join(_differences(statement.seen, seen))} changed since",
             State.VOID,
@@ -283,12 +291,14 @@ def _state(
     rejections: list[Signed],
     counted: list[Signed],
     faults: list[tuple[Signed, State | None]],
-    quorum: int,
+    seen: Seen,
 ) -> State:
     if rejections:
         return State.REJECTED
-    if len(counted) >= quorum:
+    if len(counted) >= seen.quorum:
         return State.APPROVED
+    if seen.suspension is not None:
+        return State.SUSPENDED
     for state in (State.EXPIRED, State.VOID):
         if any(found is state for _, found in faults):
             return state

@@ -25,6 +25,12 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     PLATFORM_ADMIN = "platform_admin"
     SCHEDULER = "scheduler"
+    MONITOR = "monitor"
+
+    @property
+    def is_platforms(self) -> bool:
+        """Whether no person has it: it is for what the platform does by itself."""
+        return self in {Role.SCHEDULER, Role.MONITOR}
 
 
 class Environment(StrEnum):

@@ -14,7 +14,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from interlock.errors import ApprovalError
 from interlock.governance.principal import account_of
@@ -70,6 +77,8 @@ class Seen(_Frozen):
         fairness: Result of the fairness assessment, or ``not_assessed``.
         signed: Whether the version's files carry a signature that was verified.
         model_card: SHA-256 of its model card; None while there is none.
+        suspension: Key of the audit event that suspended its approval last; None while nothing
+            did, and then part of no form, so that earlier decisions keep theirs.
     """
 
     environment: _Text
@@ -87,6 +96,12 @@ class Seen(_Frozen):
     fairness: _Text
     signed: bool
     model_card: str | None = None
+    suspension: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_suspension(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return {name: value for name, value in found.items() if name != "suspension" or value}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Seen:

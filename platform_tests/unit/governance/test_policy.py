@@ -40,12 +40,14 @@ MATRIX: dict[Role, dict[Action, tuple[Environment, ...]]] = {
     Role.VIEWER: {},
     Role.DATA_SCIENTIST: {
         **dict.fromkeys(PIPELINE, DEV),
+        Action.MODEL_MONITOR: DEV,
         Action.MODEL_PROMOTE: DEV,
         Action.MODEL_SERVE: DEV,
         Action.AUDIT_READ: DEV,
     },
     Role.ML_ENGINEER: {
         **dict.fromkeys(PIPELINE, ALL),
+        Action.MODEL_MONITOR: ALL,
         Action.MODEL_PROMOTE: ALL,
         Action.MODEL_ROLLBACK: ALL,
         Action.MODEL_SERVE: ALL,
@@ -67,7 +69,9 @@ MATRIX: dict[Role, dict[Action, tuple[Environment, ...]]] = {
         **dict.fromkeys(PIPELINE, ALL),
         Action.MODEL_PROMOTE: DEV,
         Action.MODEL_RECONCILE: ALL,
+        Action.MODEL_MONITOR: ALL,
     },
+    Role.MONITOR: {Action.MODEL_SUSPEND: ALL},
 }
 
 
@@ -375,7 +379,9 @@ def test_list_of_allowed_roles_never_widens(
 ) -> None:
     facts: dict[str, Any] = {"roles_restricted": True, "allowed_roles": roles}
     narrowed = decide(role, action, environment, **facts).allowed
-    assert narrowed is (decide(role, action, environment).allowed and role in roles)
+    # No list is a switch that turns suspensions off.
+    listed = role in roles or action is Action.MODEL_SUSPEND
+    assert narrowed is (decide(role, action, environment).allowed and listed)
 
 
 # Four eyes.
