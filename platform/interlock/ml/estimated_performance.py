@@ -201,6 +201,7 @@ def contradictions_of(
     calibration: ScoreCalibration,
     settings: PerformanceSettings,
     rng: np.random.Generator,
+    replicates: int = REPLICATES,
 ) -> tuple[str, ...] | None:
     """Hold an estimate against the labels of the same rows.
 
@@ -212,6 +213,7 @@ def contradictions_of(
         settings: Tolerances: a metric contradicts when it lies outside its interval and further
             from the estimate than its tolerance.
         rng: Source of randomness.
+        replicates: Draws behind the intervals.
 
     Returns:
         One sentence for each metric that contradicts; none where nothing could be estimated.
@@ -219,7 +221,12 @@ def contradictions_of(
     several = corrected_level(settings.level, len(settings.tolerances))
     strict = settings.model_copy(update={"level": several})
     estimate = estimate_performance(
-        score, predicted, calibration=calibration, settings=strict, rng=rng
+        score,
+        predicted,
+        calibration=calibration,
+        settings=strict,
+        rng=rng,
+        replicates=replicates,
     )
     if estimate.refusals:
         return None
