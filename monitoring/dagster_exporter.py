@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interlock.errors import InterlockError
+from interlock.settings import load_settings
 from monitoring.bounded_http import accepts_connections, seconds_to_answer
 from monitoring.catalogue import MAX_VALUES, Families
 from monitoring.dagster_reader import DagsterReader
@@ -280,12 +281,17 @@ def service_address(text: str) -> tuple[str, tuple[str, int]]:
     return name, (host.strip("[]"), int(port))
 
 
-def token_in(file: Path | None) -> Callable[[], str]:
-    """What reads a token; one that cannot be read is none, and the web server's answer says so."""
+def token_in(file: Path | None, otherwise: str = "") -> Callable[[], str]:
+    """What reads a token; one that cannot be read is none, and the web server's answer says so.
+
+    Args:
+        file: Holds it.
+        otherwise: Where there is no file: IDENTITY_TOKEN.
+    """
 
     def read() -> str:
         if file is None:
-            return ""
+            return otherwise
         try:
             return file.read_text().strip()
         except OSError:
@@ -307,7 +313,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--token-file",
         type=Path,
-        help="holds the token of the account that asks; read anew at each question",
+        help="holds the token of the account that asks; without it IDENTITY_TOKEN does",
     )
     made.add_argument(
         "--service",
@@ -328,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.dagster_url,
             timeout=options.timeout,
             clock=time.time,
-            token=token_in(options.token_file),
+            token=token_in(options.token_file, load_settings().identity_token or ""),
         ),
         services=dict(options.service),
         interval=options.interval,

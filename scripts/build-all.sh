@@ -46,6 +46,7 @@ MINIO_PORT 9000 minio
 MINIO_CONSOLE_PORT 9001 minio
 MLFLOW_PORT 5000 mlflow
 DAGSTER_PORT 3000 dagster-webserver
+CONSOLE_PORT 8080 console
 DRIFT_MONITOR_PORT 9100 drift-monitor
 DAGSTER_EXPORTER_PORT 9200 dagster-exporter
 PROMETHEUS_PORT 9090 prometheus
@@ -53,11 +54,13 @@ ALERTMANAGER_PORT 9093 alertmanager
 GRAFANA_PORT 3030 grafana'
 
 make_secrets() {
-  local missing draft name
+  local missing lost draft name
   missing=$(missing_secrets)
   [ -n "$missing" ] || return 0
-  ! has_volume postgres ||
-    die ".env has no $(one_line <<<"$missing"), and a database of an earlier stack exists, which knows other secrets" \
+  # The object store is told this one at every start; an earlier stack did not have it.
+  lost=$(grep -vxF WEB_S3_SECRET_KEY <<<"$missing" || true)
+  [ -z "$lost" ] || ! has_volume postgres ||
+    die ".env has no $(one_line <<<"$lost"), and a database of an earlier stack exists, which knows other secrets" \
       'restore the .env of that stack, or remove it with scripts/decommission.sh'
   draft=$(mktemp .env.XXXXXX)
   # shellcheck disable=SC2064  # the name as it is now
@@ -66,6 +69,10 @@ make_secrets() {
     cat .env
     printf '\n%s\n' "$SECRETS_BEGIN"
     while read -r name; do printf '%s=%s\n' "$name" "$(random_hex)"; done <<<"$missing"
+    # In a new stack people sign in; one that exists keeps to what it was told.
+    if [ "$missing" = "$STACK_SECRETS" ] && [ -z "$(setting IDENTITY_SOURCE '')" ]; then
+      printf 'IDENTITY_SOURCE=local\n'
+    fi
     printf '%s\n' "$SECRETS_END"
   } >"$draft"
   chmod 600 "$draft"
@@ -117,6 +124,10 @@ builders() { # the services whose `build:` makes what is wanted, each once
   builder_of storage-buckets
 }
 
+has_people() { # whether anybody but the stack's own accounts was ever added; the job says so last
+  [ "$(docker logs --tail 1 "$(docker compose ps --all --quiet accounts)" 2>/dev/null)" != 'people: none yet' ]
+}
+
 address() { # address LABEL SERVICE VARIABLE DEFAULT [NOTE]
   contains "$2" "$wanted" || return 0
   printf '  %-14s http://localhost:%-6s %s\n' "$1" "$(setting "$3" "$4")" "${5:-}"
@@ -151,15 +162,27 @@ docker compose up --detach --wait --wait-timeout "$timeout" --no-build \
 
 step 'Running'
 address Dagster dagster-webserver DAGSTER_PORT 3000
+address Console console CONSOLE_PORT 8080
 address MLflow mlflow MLFLOW_PORT 5000
 address 'MinIO console' minio MINIO_CONSOLE_PORT 9001 "$(setting MINIO_ROOT_USER interlock-admin), MINIO_ROOT_PASSWORD in .env"
 address Grafana grafana GRAFANA_PORT 3030 "$(setting GRAFANA_ADMIN_USER admin), GRAFANA_ADMIN_PASSWORD in .env"
 address Prometheus prometheus PROMETHEUS_PORT 9090
 address Alertmanager alertmanager ALERTMANAGER_PORT 9093
 for name in $without; do printf '  %-14s left out\n' "$name"; done
+say ''
+if [ "$(setting IDENTITY_SOURCE env)" = env ]; then
+  warn 'IDENTITY_SOURCE is env: nobody signs in, and everybody who reaches a page acts as the operator'
+  say 'Next:'
+elif contains dagster-webserver "$wanted" && ! has_people; then
+  cat <<'FIRST'
+Next: the first administrator, who then adds everybody else (docs/operations.md, "People").
+  docker compose exec dagster-webserver interlock user add NAME --role platform_admin
+FIRST
+else
+  say 'Next:'
+fi
 cat <<'NEXT'
-
-Next:
-  In Dagster choose the job ml_training_pipeline and launch it; it also runs every six hours.
-  docker compose exec code-server uv run --no-sync interlock audit verify
+  In Dagster launch the job credit_risk_pipeline, as an ML engineer of the team credit-risk; it also
+  runs every six hours.
+  docker compose exec dagster-webserver interlock audit verify
 NEXT

@@ -61,8 +61,9 @@ stop_writers() {
 # interlock COMMAND...: in a container of its own, as an auditor, with the code server's volumes.
 interlock() {
   docker rm --force "$COURIER" >/dev/null 2>&1 || true
+  # Whoever may start a container here is believed on their word.
   docker compose run --no-deps --no-TTY --name "$COURIER" \
-    --env RUN_ROLE=auditor --env RUN_OWNER="$(id -un)" code-server uv run --no-sync interlock "$@"
+    --env IDENTITY_SOURCE=env --env RUN_ROLE=auditor --env RUN_OWNER="$(id -un)" code-server uv run --no-sync interlock "$@"
 }
 
 export_trail() {
@@ -92,9 +93,10 @@ ask() {
   say "This removes the containers, networks, images and databases of the stack \"$(project)\":"
   say '  Dagster'\''s run history, the MLflow registry, metrics, dashboards'\'' own settings.'
   if [ -n "$destroy" ]; then
-    say '  The object store too: data snapshots, models, and THE AUDIT TRAIL.'
+    say '  The object store too: data snapshots, models, accounts, and THE AUDIT TRAIL. And all keys.'
   else
-    say "  Kept: volume $(volume_of minio) with data, models and audit trail, and .env with its secrets."
+    say "  Kept: volume $(volume_of minio) with data, models, audit trail and accounts, those of the"
+    say '  keys that sign, and .env with its secrets.'
   fi
   [ -z "$exported" ] || say "  The audit trail is exported to $folder."
   [ -z "$yes" ] || return 0
@@ -106,6 +108,8 @@ ask() {
 remove() {
   local name volume kept
   kept=$(volume_of minio)
+  # What was signed can be checked as long as it is kept.
+  for name in $STACK_KEYS; do kept+=$'\n'$(volume_of "$name"); done
   if [ -d "$folder/waiting" ]; then kept+=$'\n'$(volume_of spool); fi # the next stack writes them
   docker rm --force "$COURIER" >/dev/null 2>&1 || true
   docker compose down --remove-orphans --timeout 30

@@ -125,6 +125,8 @@ def main(folder: Path = TOKENS) -> int:
                 file=folder / name / "token",
             )
             print(said)
+        empty = open_directory(settings, store).is_empty()
+        print("people: none yet" if empty else "people: there are some")
     except InterlockError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

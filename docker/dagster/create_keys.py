@@ -12,18 +12,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from interlock.adapters.signer import LocalSigner, new_private_key, read_public_keys
+from interlock.adapters.signer import LocalSigner, new_private_key
 from interlock.errors import InterlockError
 
 PAIRS: Final = ("identity", "approval")
 KEYS: Final = Path("/keys")
 PRIVATE: Final = 0o600
 READABLE: Final = 0o644
+# A line that says whose key it is, and the key; `interlock.adapters.believed_keys` has the form.
+_OF_A_PERSON: Final = re.compile(
+    rb"^Account:[^\n]*\n-----BEGIN PUBLIC KEY-----\n.*?-----END PUBLIC KEY-----\n",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def make(folder: Path, pair: str) -> str:
@@ -45,9 +51,9 @@ def make(folder: Path, pair: str) -> str:
         _write(private, new_private_key(), PRIVATE)
     signer = LocalSigner(private)
     # Cut off between the two files, or with the public one lost: it follows from the private one.
-    known = _believed(public)
-    if signer.public_key.pem not in known:
-        _write(public, b"".join([signer.public_key.pem, *known]), READABLE)
+    believed = public.read_bytes() if public.exists() else b""
+    if signer.public_key.pem not in believed:
+        _write(public, signer.public_key.pem + believed, READABLE)
     return f"{pair}: {signer.key_id[:16]}{' made' if made else ''}"
 
 
@@ -70,7 +76,7 @@ def renew(folder: Path, pair: str) -> str:
 
 
 def forget(folder: Path, pair: str) -> str:
-    """Believes the present key alone from now on.
+    """Believes the present key alone from now on, and what people sign with their own.
 
     Args:
         folder: As for ``make``.
@@ -84,8 +90,9 @@ def forget(folder: Path, pair: str) -> str:
     """
     said = make(folder, pair)
     private, public = _paths(folder, pair)
-    _write(public, LocalSigner(private).public_key.pem, READABLE)
-    return f"{said}, and no other"
+    people = b"".join(match.group() for match in _OF_A_PERSON.finditer(public.read_bytes()))
+    _write(public, LocalSigner(private).public_key.pem + people, READABLE)
+    return f"{said}, and no earlier one"
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = KEYS) -> int:
@@ -118,10 +125,6 @@ def main(arguments: Sequence[str] | None = None, folder: Path = KEYS) -> int:
 
 def _paths(folder: Path, pair: str) -> tuple[Path, Path]:
     return folder / pair / "key.pem", folder / "public" / f"{pair}.pem"
-
-
-def _believed(public: Path) -> list[bytes]:
-    return [key.pem for key in read_public_keys(public)] if public.exists() else []
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -5,7 +5,9 @@
 #   interlock-runs        code server and its runs: data, and what steps printed; the audit trail may
 #                         be added to and read, never deleted from; environment marks only be read
 #   interlock-mlflow      MLflow's server: its own prefix of the artifact bucket
-#   interlock-logs        web server and daemon: read what steps printed
+#   interlock-logs        daemon: read what steps printed
+#   interlock-web         web server, console and `interlock user`: accounts and what proves them, which
+#                         no run may read or write; add to the audit trail; read all that it is about
 #   interlock-monitoring  exporters: read data and audit trail
 set -eu
 
@@ -52,6 +54,15 @@ grant interlock-runs "${RUNS_S3_SECRET_KEY:?}" \
   "$(statement Allow '"s3:DeleteObject"' "$(objects "$DATA_BUCKET" 'leases/*')")" \
   "$(statement Allow "$GET, $PUT" "$(objects "$ARTIFACT_BUCKET" 'dagster/*')")" \
   "$(statement Allow "$GET" "$(objects "$ARTIFACT_BUCKET" '_interlock/*'), $(objects "$AUDIT_BUCKET" '*')")" \
+  "$(statement Allow "$LOCKED_PUT" "$(objects "$AUDIT_BUCKET" "$trail*"), $(objects "$AUDIT_BUCKET" '_interlock/probe/*')")" \
+  "$(statement Allow "$DELETE" "$(objects "$AUDIT_BUCKET" '_interlock/probe/*')")"
+
+# Accounts are written, never deleted; the environment's mark beside them is only read.
+grant interlock-web "${WEB_S3_SECRET_KEY:?}" \
+  "$(statement Allow "$LIST" "$(bucket "$DATA_BUCKET"), $(bucket "$ARTIFACT_BUCKET"), $(bucket "$AUDIT_BUCKET")")" \
+  "$(statement Allow "$GET" "$(objects "$DATA_BUCKET" '*'), $(objects "$AUDIT_BUCKET" '*'), $(objects "$ARTIFACT_BUCKET" 'dagster/*'), $(objects "$ARTIFACT_BUCKET" '_interlock/*'), $(objects "$ARTIFACT_BUCKET" 'credentials/*')")" \
+  "$(statement Allow '"s3:PutObject"' "$(objects "$ARTIFACT_BUCKET" '_interlock/people/*'), $(objects "$ARTIFACT_BUCKET" 'credentials/*'), $(objects "$DATA_BUCKET" 'leases/*')")" \
+  "$(statement Allow '"s3:DeleteObject"' "$(objects "$DATA_BUCKET" 'leases/*')")" \
   "$(statement Allow "$LOCKED_PUT" "$(objects "$AUDIT_BUCKET" "$trail*"), $(objects "$AUDIT_BUCKET" '_interlock/probe/*')")" \
   "$(statement Allow "$DELETE" "$(objects "$AUDIT_BUCKET" '_interlock/probe/*')")"
 

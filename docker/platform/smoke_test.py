@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from interlock.errors import InterlockError, MonitoringError
+from interlock.settings import load_settings
 from monitoring.bounded_http import fetch_json
 
 ANSWER_SECONDS: Final = 30.0
@@ -36,11 +37,13 @@ class Platform:
     Args:
         dagster: Of Dagster's web server.
         mlflow: Of MLflow.
+        token: Of the service account that asks; empty where nobody signs in.
     """
 
-    def __init__(self, dagster: str, mlflow: str) -> None:
+    def __init__(self, dagster: str, mlflow: str, token: str = "") -> None:
         self._dagster = dagster.rstrip("/")
         self._mlflow = mlflow.rstrip("/")
+        self._token = token
 
     def check_mlflow(self) -> str:
         """MLflow is healthy."""
@@ -135,6 +138,7 @@ class Platform:
             f"{self._dagster}/graphql",
             timeout=ANSWER_SECONDS,
             json_body={"query": query, "variables": variables},
+            bearer=self._token,
         )
         if not isinstance(answer, dict) or answer.get("errors") or "data" not in answer:
             raise MonitoringError(f"Dagster answered {str(answer)[:500]}", remedy=REMEDY)
@@ -160,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when everything works, else 1.
     """
     options = parser().parse_args(arguments)
-    platform = Platform(options.dagster, options.mlflow)
+    token = load_settings().identity_token or ""
+    platform = Platform(options.dagster, options.mlflow, token)
     until = time.monotonic() + options.settle_seconds
     try:
         for check in (platform.check_mlflow, platform.check_locations, platform.check_daemon):

@@ -299,6 +299,56 @@ class Dagit:
         return self.browser.all("//*[contains(@class, 'AssetChecks_checkRow_')]")
 
 
+def sign_in(browser: Browser, url: str, *, name: str, password: str, picture: str = "") -> None:
+    """Signs in as a person does; whoever was signed in before is not any more.
+
+    Args:
+        browser: The window.
+        url: Of Dagster's web server or of the console.
+        name: Who.
+        password: Theirs.
+        picture: Name of one of the page that asks; none is kept without.
+    """
+    browser.driver.delete_all_cookies()
+    browser.window(height=600)
+    browser.open(url)
+    browser.see("//input[@id='name']").send_keys(name)
+    if picture:
+        browser.picture(picture)
+    browser.see("//input[@id='password']").send_keys(password)
+    browser.click(having("button", "Sign in"))
+    browser.until(lambda: not browser.driver.current_url.endswith("/sign-in"), "they are let in")
+    browser.window()
+
+
+def approve_in_console(browser: Browser, url: str, *, version: str, reason: str) -> None:
+    """Approves a version of the model in two steps, as the console has them.
+
+    Args:
+        browser: The window of somebody who is signed in.
+        url: Of the console.
+        version: Its number.
+        reason: Why.
+    """
+    browser.open(f"{url}/models/{MODEL}/versions/{version}")
+    browser.see("//textarea[@id='reason']").send_keys(reason)
+    browser.click("//form[@id='decide']//button[starts-with(normalize-space(), 'Approve')]")
+    browser.click(having("button", "Sign the approval"))
+    browser.until(
+        lambda: browser.driver.current_url.endswith("?done=approve"), "the approval is on record"
+    )
+
+
+def may_materialize(browser: Browser, url: str) -> bool:
+    """Whether Dagit lets whoever is signed in materialize the assets of the group."""
+    browser.open(f"{url}/locations/{LOCATION}/asset-groups/{GROUP}")
+    button = browser.see(having("button", "Materialize all"))
+    browser.until(lambda: not browser.all(reading("Loading...")), "the graph is there")
+    return (
+        button.get_attribute("disabled") is None and button.get_attribute("aria-disabled") != "true"
+    )
+
+
 def materialize_by_clicking(browser: Browser, url: str) -> str:
     """Materializes the assets of ``credit_risk`` by clicking, and sees every check passed.
 

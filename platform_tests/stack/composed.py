@@ -16,8 +16,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 from botocore.exceptions import ClientError
@@ -32,16 +34,29 @@ PORTS: Mapping[str, int] = {
     "MINIO_CONSOLE_PORT": 29001,
     "MLFLOW_PORT": 25000,
     "DAGSTER_PORT": 23000,
+    "CONSOLE_PORT": 28080,
     "DRIFT_MONITOR_PORT": 29100,
     "DAGSTER_EXPORTER_PORT": 29200,
     "PROMETHEUS_PORT": 29090,
     "ALERTMANAGER_PORT": 29093,
     "GRAFANA_PORT": 23030,
 }
-JOB = "ml_training_pipeline"
+JOB = "credit_risk_pipeline"  # launched by who owns it
 LEASE = "leases/credit_risk.json"
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 ANSWER_SECONDS = 30.0
+PASSWORD = "four unrelated words together"
+ENGINEER, ADMINISTRATOR = "ada@example.com", "root@example.com"
+PEOPLE: Mapping[str, tuple[str, str]] = {  # name to role and team
+    ADMINISTRATOR: ("platform_admin", "platform"),
+    ENGINEER: ("ml_engineer", "credit-risk"),
+    "noor@example.com": ("ml_engineer", "fraud"),
+    "vera@example.com": ("viewer", "credit-risk"),
+    "sam@example.com": ("data_scientist", "credit-risk"),
+    "grace@example.com": ("approver", "risk"),
+    "alan@example.com": ("approver", "risk"),
+    "otto@example.com": ("auditor", "audit"),
+}
 RUN_SECONDS = 300.0  # a run takes about 30 on two free cores
 
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -83,6 +98,7 @@ class ComposedStack:
     def __init__(self, folder: Path, *, without: Sequence[str]) -> None:
         self.folder = folder
         self.without = tuple(without)
+        self._sessions: dict[tuple[str, str], str] = {}
         copy_repository(folder)
         shutil.copy(folder / ".env.example", folder / ".env")
         own = {
@@ -128,11 +144,30 @@ class ComposedStack:
         """
         return succeeded(self._call("docker", "compose", *arguments), errors=False)
 
-    def interlock(self, *arguments: str, role: str = "auditor") -> subprocess.CompletedProcess[str]:
-        """Runs the command line in the code server's container, as a person there would."""
-        identity = ("--env", f"RUN_ROLE={role}", "--env", "RUN_OWNER=stack-test")
-        command = ("uv", "run", "--no-sync", "interlock", *arguments)
-        return self._call("docker", "compose", "exec", "-T", *identity, "code-server", *command)
+    def interlock(
+        self, *arguments: str, role: str = "auditor", said: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs the command line where people are known, on the word of who operates the stack.
+
+        Args:
+            arguments: Of ``interlock``.
+            role: In which to act.
+            said: What is typed.
+        """
+        word = {"IDENTITY_SOURCE": "env", "RUN_ROLE": role, "RUN_OWNER": "stack-test"}
+        given = [part for name, value in word.items() for part in ("--env", f"{name}={value}")]
+        command = ("docker", "compose", "exec", "-T", *given, "dagster-webserver")
+        return self._call(*command, "interlock", *arguments, said=said)
+
+    def add_people(self) -> None:
+        """Adds the administrator as the documentation says, and everybody else."""
+        for name, (role, team) in PEOPLE.items():
+            add = ("user", "add", name, "--role", role, "--team", team, "--password-stdin")
+            if name == ADMINISTRATOR:
+                first = ("docker", "compose", "exec", "-T", "dagster-webserver", "interlock")
+                succeeded(self._call(*first, *add, said=PASSWORD))
+            else:
+                succeeded(self.interlock(*add, role="platform_admin", said=PASSWORD))
 
     def trail(self) -> dict[str, Any]:
         """What ``interlock audit verify`` says."""
@@ -154,12 +189,29 @@ class ComposedStack:
         self.compose("start", *services)
         wait_until(self.is_healthy, "every service is healthy again", seconds=180)
 
+    # --- people
+
+    def session(self, name: str, port: str = "DAGSTER_PORT") -> str:
+        """The session of somebody, for which they signed in on the page once.
+
+        Args:
+            name: Who.
+            port: Of which page.
+
+        Returns:
+            The cookie.
+        """
+        if (name, port) not in self._sessions:
+            self._sessions[name, port] = sign_in(self.url(port), name)
+        return self._sessions[name, port]
+
     # --- Dagster
 
-    def graphql(self, query: str, **variables: Any) -> Any:
-        """Asks Dagster's web server as its pages do."""
+    def graphql(self, query: str, *, who: str = ENGINEER, **variables: Any) -> Any:
+        """Asks Dagster's web server as its pages do, signed in."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        answer = json.loads(fetch(f"{self.url('DAGSTER_PORT')}/graphql", body))
+        url = self.url("DAGSTER_PORT")
+        answer = json.loads(fetch(f"{url}/graphql", body, cookie=self.session(who), origin=url))
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
@@ -169,15 +221,19 @@ class ComposedStack:
         Returns:
             The run's id.
         """
+        answer = self.try_to_launch(job)
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def try_to_launch(self, job: str = JOB, *, who: str = ENGINEER) -> Any:
+        """What Dagster answers when somebody launches a job."""
         selector = {
             "repositoryLocationName": "interlock",
             "repositoryName": "__repository__",
             "jobName": job,
         }
         params = {"selector": selector, "runConfigData": "{}", "executionMetadata": {"tags": []}}
-        answer = self.graphql(LAUNCH, params=params)["launchRun"]
-        assert answer["__typename"] == "LaunchRunSuccess", answer
-        return str(answer["run"]["runId"])
+        return self.graphql(LAUNCH, who=who, params=params)["launchRun"]
 
     def run(self, run_id: str) -> Run:
         """A run as it is now."""
@@ -238,7 +294,7 @@ class ComposedStack:
         """A client of the object store.
 
         Args:
-            user: ``monitoring``, ``runs`` or ``root``.
+            user: ``monitoring``, ``runs``, ``web`` or ``root``.
         """
         if user == "root":
             access_key, secret = "interlock-admin", self.setting("MINIO_ROOT_PASSWORD")
@@ -306,14 +362,14 @@ class ComposedStack:
         lines = (self.folder / ".env").read_text().splitlines()
         return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
 
-    def _call(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def _call(self, *command: str, said: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.folder,
             text=True,
             capture_output=True,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input=said or "",
         )
 
 
@@ -343,13 +399,44 @@ def succeeded(done: subprocess.CompletedProcess[str], *, errors: bool = True) ->
     return done.stdout + (done.stderr if errors else "")
 
 
-def fetch(url: str, body: bytes | None = None) -> bytes:
+def fetch(url: str, body: bytes | None = None, *, cookie: str = "", origin: str = "") -> bytes:
     """The body of a 200."""
     headers = {"Content-Type": "application/json"} if body is not None else {}
+    headers |= {"Cookie": cookie} if cookie else {}
+    headers |= {"Origin": origin} if origin else {}
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - addresses of this test
     with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
         found: bytes = answer.read()
         return found
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirection as the answer that it is here."""
+
+    def redirect_request(self, *_args: Any, **_more: Any) -> None:
+        """No other page is asked."""
+
+
+def sign_in(url: str, name: str, password: str = PASSWORD) -> str:
+    """Signs in with the form of a page.
+
+    Args:
+        url: Of the server.
+        name: Who.
+        password: Theirs.
+
+    Returns:
+        The cookie of the session.
+    """
+    form = urlencode({"name": name, "password": password}).encode()
+    request = urllib.request.Request(f"{url}/sign-in", form, {"Origin": url})  # noqa: S310
+    try:
+        urllib.request.build_opener(_NoRedirects).open(request, timeout=ANSWER_SECONDS)
+    except urllib.error.HTTPError as answer:
+        if answer.code == HTTPStatus.SEE_OTHER:
+            return str(answer.headers["Set-Cookie"]).partition(";")[0]
+        raise
+    raise AssertionError(f"{name} was neither let in nor refused")
 
 
 def as_run(found: Mapping[str, Any]) -> Run:

@@ -6,14 +6,18 @@
 
 # Images that are built here, each with the services that run it; the first one's `build:` builds it.
 STACK_IMAGES='platform code-server storage-volume storage-buckets drift-monitor dagster-exporter
-dagster dagster-webserver dagster-daemon
+dagster dagster-webserver dagster-daemon console keys accounts
 mlflow mlflow'
-STACK_JOBS='databases
+STACK_JOBS='accounts
+databases
+keys
 storage-volume
 storage-keys
 storage-buckets'
 # What writes to the audit trail, directly or by starting a run.
-STACK_WRITERS='dagster-webserver dagster-daemon code-server'
+STACK_WRITERS='dagster-webserver console dagster-daemon code-server'
+# Volumes of the keys that sign, and of their public halves.
+STACK_KEYS='identity-key approval-key public-keys'
 # Made by build-all.sh when they are missing; compose starts nothing without them.
 STACK_SECRETS='POSTGRES_PASSWORD
 DAGSTER_DB_PASSWORD
@@ -22,6 +26,7 @@ MINIO_ROOT_PASSWORD
 RUNS_S3_SECRET_KEY
 MLFLOW_S3_SECRET_KEY
 LOGS_S3_SECRET_KEY
+WEB_S3_SECRET_KEY
 MONITORING_S3_SECRET_KEY
 RUN_SIGNING_KEY
 GRAFANA_ADMIN_PASSWORD'

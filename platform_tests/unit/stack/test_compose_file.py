@@ -46,6 +46,7 @@ def test_every_service_of_the_platform_is_there() -> None:
         "mlflow",
         "code-server",
         "dagster-webserver",
+        "console",
         "dagster-daemon",
         "drift-monitor",
         "dagster-exporter",
@@ -142,7 +143,8 @@ def test_no_key_reaches_further_than_its_service() -> None:
         "MINIO_ROOT_PASSWORD": {"minio", "storage-keys", "storage-buckets"},
         "RUNS_S3_SECRET_KEY": {"storage-keys", "code-server"},
         "MLFLOW_S3_SECRET_KEY": {"storage-keys", "mlflow"},
-        "LOGS_S3_SECRET_KEY": {"storage-keys", "dagster-webserver", "dagster-daemon"},
+        "LOGS_S3_SECRET_KEY": {"storage-keys", "dagster-daemon"},
+        "WEB_S3_SECRET_KEY": {"storage-keys", "accounts", "dagster-webserver", "console"},
         "MONITORING_S3_SECRET_KEY": {"storage-keys", "drift-monitor"},
         "RUN_SIGNING_KEY": {"code-server"},
         "GRAFANA_ADMIN_PASSWORD": {"grafana"},
@@ -176,8 +178,51 @@ def test_variables_of_governance_stay_unset_when_they_are_unset() -> None:
     own = {name for name in VARIABLES if name not in environment}
     # Set in the image; for temporary keys of AWS; and what no container with runs in it may hold.
     secrets = {"APPROVAL_KEY", "IDENTITY_KEY", "IDENTITY_MAPPING", "IDENTITY_TOKEN"}
-    # Nobody signs in here yet, so no signed identity is believed either.
-    assert own == {"INTERLOCK_HOME", "AWS_SESSION_TOKEN", "IDENTITY_PUBLIC_KEYS"} | secrets
+    assert own == {"INTERLOCK_HOME", "AWS_SESSION_TOKEN"} | secrets
+
+
+def holders_of(volume: str) -> dict[str, bool]:
+    """Service to whether it may write, for each that mounts a volume."""
+    return {
+        name: not mount.endswith(":ro")
+        for name, service in SERVICES.items()
+        for mount in service.get("volumes", [])
+        if str(mount).startswith(f"{volume}:")
+    }
+
+
+def test_keys_that_sign_are_where_people_are_known_and_never_where_runs_are() -> None:
+    web = {"dagster-webserver": False, "console": False}
+    assert holders_of("identity-key") == {"keys": True, "dagster-daemon": False, **web}
+    assert holders_of("approval-key") == {"keys": True, **web}
+    assert holders_of("exporter-token") == {"accounts": True, "dagster-exporter": False}
+    readers = {"code-server", "drift-monitor", "dagster-daemon", "dagster-webserver", "console"}
+    assert holders_of("public-keys") == {"keys": True, **dict.fromkeys(readers, False)}
+    assert SERVICES["keys"]["network_mode"] == "none"
+    named = {
+        variable: {
+            name for name, each in SERVICES.items() if variable in each.get("environment", {})
+        }
+        for variable in ("IDENTITY_KEY", "APPROVAL_KEY")
+    }
+    assert named == {"IDENTITY_KEY": {"dagster-daemon", *web}, "APPROVAL_KEY": set(web)}
+
+
+def test_whoever_checks_a_signature_is_told_whose_are_believed() -> None:
+    for name in holders_of("public-keys"):
+        if name not in JOBS:
+            environment = SERVICES[name]["environment"]
+            assert environment["IDENTITY_PUBLIC_KEYS"] == "/keys/public/identity.pem"
+            assert environment["APPROVAL_PUBLIC_KEYS"] == "/keys/public/approval.pem"
+
+
+def test_pages_answer_to_the_names_that_browsers_call_them_by() -> None:
+    for name, variable in {"dagster-webserver": "DAGSTER_PORT", "console": "CONSOLE_PORT"}.items():
+        allowed = {word for word in SERVICES[name]["command"] if "--allowed-host=" in word}
+        default = re.search(rf"{variable}:-(\d+)", str(SERVICES[name]["ports"]))
+        assert default is not None
+        port = f"${{{variable}:-{default[1]}}}"
+        assert {f"--allowed-host={host}:{port}" for host in ("localhost", "127.0.0.1")} <= allowed
 
 
 def test_scripts_know_the_services_of_each_image() -> None:
@@ -218,7 +263,7 @@ def test_files_that_are_mounted_exist() -> None:
 
 def test_dagster_is_limited_as_in_the_embedded_mode() -> None:
     instance = yaml.safe_load((REPOSITORY / "docker/dagster/dagster.yaml").read_text())
-    for section in ("concurrency", "telemetry", "nux"):
+    for section in ("run_coordinator", "concurrency", "telemetry", "nux"):
         assert instance[section] == DAGSTER_INSTANCE[section]
     assert DAGSTER_INSTANCE["run_monitoring"].items() <= instance["run_monitoring"].items()
 

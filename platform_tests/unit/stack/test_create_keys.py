@@ -55,6 +55,9 @@ def test_renewed_key_voids_nothing_until_the_old_one_is_forgotten(
     program: ModuleType, folder: Path
 ) -> None:
     program.main([], folder)
+    grace = f"Account: grace\n{LocalSigner(folder / 'approval/key.pem').public_key.pem.decode()}"
+    with (folder / "public/identity.pem").open("a") as file:
+        file.write(grace)
     old, approval = signed(folder, "identity"), (folder / "approval/key.pem").read_bytes()
     assert program.main(["--renew", "identity"], folder) == 0
     new = signed(folder, "identity")
@@ -64,6 +67,8 @@ def test_renewed_key_voids_nothing_until_the_old_one_is_forgotten(
     assert program.main(["--forget", "identity"], folder) == 0
     assert not is_believed(folder, "identity", old)
     assert is_believed(folder, "identity", new)
+    assert (folder / "public/identity.pem").read_text().endswith(grace), "a person's key stays"
+    assert (folder / "public/identity.pem").read_text().count("BEGIN") == 2
 
 
 @pytest.mark.parametrize("lost", ["public/identity.pem", "public/approval.pem"])
