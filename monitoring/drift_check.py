@@ -1,8 +1,9 @@
 """Is today's data still like the data that the model learned from?
 
-Here: which snapshot is compared with which, and fetching them. The distances are in
-``interlock.ml.drift``. Two questions, kept apart: whether the source's bytes are others than the
-baseline's (news), and whether a feature's distribution has moved (drift).
+Here: which snapshot is compared with which, and fetching them. Profiles are
+``interlock.ml.profiles``, the verdict ``interlock.ml.verdict``. Two questions, kept apart:
+whether the source's bytes are others than the baseline's (news), and whether a feature's
+distribution has moved (drift).
 
 The baseline of a product is the snapshot with ``BASELINE_DATA_HASH`` where the product has it,
 otherwise the one that its champion learned from. Compared are rows that kept the contract; of
@@ -18,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
-from interlock.adapters import parquet
+from interlock.adapters import table_files
 from interlock.adapters.new_file import file_sha256
 from interlock.adapters.object_store import ObjectStore
-from interlock.errors import MonitoringError
-from interlock.ml.drift import ColumnDrift, Profile, distance, profile
+from interlock.adapters.profile_planning import Wanted, profile_reference_files
+from interlock.adapters.profiling import profile_files
+from interlock.adapters.table_files import TableFile
+from interlock.errors import MonitoringError, ProfileError
+from interlock.ml.profiles import TableProfile
+from interlock.ml.verdict import DriftVerdict, Statistic, judge
 from monitoring.trail_state import ProductState, RegisteredVersion, ValidatedSnapshot
 
 MAX_FEATURES: Final = 200  # of a product that are compared, in the order of the model's signature
@@ -45,16 +48,33 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing two snapshots: feature to its distance."""
+    """What came of comparing two snapshots.
+
+    Attributes:
+        baseline: Hash of the snapshot before.
+        current: Hash of the snapshot now.
+        features: Columns that were compared.
+        verdict: What was found, by the default limits.
+    """
 
     baseline: str
     current: str
     features: tuple[str, ...]
-    distances: Mapping[str, ColumnDrift]
+    verdict: DriftVerdict
+
+    @property
+    def distances(self) -> Mapping[str, Mapping[Statistic, float]]:
+        """Feature to all that was measured of it."""
+        return {column.name: column.statistics for column in self.verdict.columns}
 
     def has_drift(self, threshold: float) -> bool:
-        """Whether a feature moved more than the threshold, and more than chance."""
-        return any(each.exceeds(threshold) for each in self.distances.values())
+        """Whether a feature's PSI is above the threshold, and more than chance explains."""
+        return any(
+            shift.value > threshold and shift.corrected <= self.verdict.limits.significance
+            for column in self.verdict.columns
+            for shift in column.shifts
+            if shift.statistic is Statistic.PSI
+        )
 
 
 def baseline_of(
@@ -96,7 +116,7 @@ class DriftCheck:
         self._store = store
         self._bucket = bucket
         self._scratch = scratch
-        self._profiles: tuple[str, tuple[str, ...], Mapping[str, Profile]] | None = None
+        self._reference: tuple[str, tuple[str, ...], TableProfile] | None = None
         self._last: Comparison | None = None
 
     def compare(
@@ -125,20 +145,25 @@ class DriftCheck:
             kept,
         ):
             return last
-        profiles = self._profiles_of(baseline, kept)
+        reference = self._reference_of(baseline, kept)
         with self._fetched(current) as path:
-            moved = {name: _distance(profiles[name], _column(path, name)) for name in kept}
-        self._last = Comparison(baseline.hash, current.hash, kept, moved)
+            _refuse_unusable(path, kept)
+            try:
+                found = profile_files([TableFile(path)], reference.plan).profile
+            except ProfileError as error:
+                raise MonitoringError(
+                    error.message, remedy="train and promote a version that fits today's contract"
+                ) from error
+        self._last = Comparison(baseline.hash, current.hash, kept, judge(reference, found))
         return self._last
 
-    def _profiles_of(
-        self, baseline: ValidatedSnapshot, features: tuple[str, ...]
-    ) -> Mapping[str, Profile]:
-        if self._profiles is None or self._profiles[:2] != (baseline.hash, features):
+    def _reference_of(self, baseline: ValidatedSnapshot, features: tuple[str, ...]) -> TableProfile:
+        if self._reference is None or self._reference[:2] != (baseline.hash, features):
             with self._fetched(baseline) as path:
-                found = {name: profile(_column(path, name)) for name in features}
-            self._profiles = (baseline.hash, features, found)
-        return self._profiles[2]
+                _refuse_unusable(path, features)
+                found = profile_reference_files([TableFile(path)], Wanted(columns=features))
+            self._reference = (baseline.hash, features, found.profile)
+        return self._reference[2]
 
     @contextlib.contextmanager
     def _fetched(self, snapshot: ValidatedSnapshot) -> Iterator[Path]:
@@ -156,27 +181,18 @@ class DriftCheck:
             yield path
 
 
-def _column(path: Path, name: str) -> pl.Series:
-    """One column of a snapshot; memory is that of this column."""
-    if name not in parquet.schema_of(path):
+def _refuse_unusable(path: Path, features: Sequence[str]) -> None:
+    """Refuse a snapshot that lacks a feature, or has no rows."""
+    file = TableFile(path)
+    found = table_files.schema(file)
+    gone = [name for name in features if name not in found]
+    if gone:
         raise MonitoringError(
-            f"the snapshot has no column {name}, which the champion reads",
+            f"the snapshot has no column {', '.join(gone)}, which the champion reads",
             remedy="train and promote a version that fits the contract of today",
         )
-    batches = [batch[name] for batch in parquet.read_batches(path, [name])]
-    column = pl.concat(batches) if batches else pl.Series(name, [])
-    if not len(column):
+    if not sum(table_files.group_rows(file)):
         raise MonitoringError(
-            f"the snapshot has no rows, so {name} cannot be compared",
+            "the snapshot has no rows, so nothing can be compared",
             remedy="see the quarantine of that snapshot for why no row was accepted",
         )
-    return column
-
-
-def _distance(reference: Profile, column: pl.Series) -> ColumnDrift:
-    try:
-        return distance(reference, column)
-    except ValueError as error:
-        raise MonitoringError(
-            str(error), remedy="train and promote a version that fits the contract of today"
-        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from interlock.ml.verdict import Statistic
 from monitoring.catalogue import Families
 from monitoring.drift_check import Comparison
 from monitoring.observed import AliasedVersion, DriftView, Integrity, LocalView, TrailView
@@ -113,10 +114,10 @@ def _fill_gates(out: Families, name: str, product: ProductState) -> None:
 
 
 def _fill_distances(out: Families, name: str, comparison: Comparison) -> None:
-    for feature, moved in comparison.distances.items():
-        out.add("feature_drift_score", moved.psi, name, feature, "psi")
-        if moved.ks is not None:
-            out.add("feature_drift_score", moved.ks, name, feature, "ks")
+    for feature, measured in comparison.distances.items():
+        for statistic in (Statistic.PSI, Statistic.KS):
+            if statistic in measured:
+                out.add("feature_drift_score", measured[statistic], name, feature, statistic.value)
 
 
 def _add_known(out: Families, metric: str, value: float | None, *labels: str) -> None:

@@ -9,9 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 from typing import Any
 
+import polars as pl
 import pytest
 from programs import load_program
 
+from interlock.ml.profiles import profile_reference
+from interlock.ml.verdict import judge
 from monitoring.drift_check import Comparison
 from monitoring.observed import DriftView
 
@@ -165,7 +168,8 @@ def test_what_has_just_started_is_given_time(
 
 def test_drift_is_told_and_what_cannot_be_known_is_no_good_news() -> None:
     report = load_program("docker/platform/drift_report.py").report
-    same = Comparison(baseline="a", current="b", features=("x",), distances={})
+    profile = profile_reference(pl.DataFrame({"x": [1.0, 2.0] * 50}))
+    same = Comparison("a", "b", features=("x",), verdict=judge(profile, profile))
     views = {
         "known": DriftView(hash_changed=False, measured=True, comparison=same, checked=1.0),
         "new": DriftView(hash_changed=None, measured=None, comparison=None, checked=None),
