@@ -1,6 +1,7 @@
 """People who decide about versions of the tiny product's model, and who move its champion.
 
-``ada`` trained and registered it; ``grace`` and ``henry`` approve; ``otto`` is on call.
+``ada`` trained and registered it; ``grace`` and ``henry`` approve; ``otto`` is on call. People sign
+in, and the key is a server's, unless a test says otherwise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from product_fixtures import Made, World, after_trained, tiny_product
+from simulators import MemoryObjectStore
 
 from interlock.actions.approve import Decided, decide
 from interlock.actions.authority import RunContext
@@ -22,10 +24,12 @@ from interlock.actions.promote import Move, promote
 from interlock.actions.register import register
 from interlock.actions.rollback import RolledBack, rollback
 from interlock.actions.workspace import Workspace
-from interlock.adapters.signer import LocalSigner, is_signed_by
-from interlock.governance.approval import DEFAULT_LIFETIME, Verdict
+from interlock.adapters.believed_keys import BelievedKey, Signatories
+from interlock.adapters.directory import Directory, Person
+from interlock.adapters.signer import LocalSigner
+from interlock.governance.approval import DEFAULT_LIFETIME, SERVER, Verdict
 from interlock.governance.audit import AuditRecord
-from interlock.governance.principal import Role
+from interlock.governance.principal import IdentitySource, Role
 
 MODEL = "TinyModel"
 
@@ -39,7 +43,12 @@ class Office:
     key: LocalSigner
 
     def __post_init__(self) -> None:
-        self.world.verify = is_signed_by((self.key.public_key,))
+        self.believe(BelievedKey(self.key.public_key, SERVER))
+        # A store of its own: what a test does to the world's does not change who there is.
+        people = MemoryObjectStore(clock=self.world.clock)
+        people.create_bucket("people")
+        self.directory = Directory(people, bucket="people", clock=self.world.clock)
+        self.world.directory = self.directory
         self._serial = itertools.count(1)
 
     @property
@@ -51,9 +60,34 @@ class Office:
         """A process of somebody's own."""
         return self.world.run(f"process-{next(self._serial)}")
 
-    def as_(self, name: str, role: Role, **options: Any) -> Workspace:
-        """The world for somebody."""
-        return self.world.workspace(name=name, role=role, **options)
+    def believe(self, *keys: BelievedKey) -> None:
+        """Believe these keys and no others."""
+        self.world.signatories = Signatories(keys)
+
+    def as_(
+        self,
+        name: str,
+        role: Role,
+        *,
+        source: IdentitySource = IdentitySource.LOCAL,
+        **options: Any,
+    ) -> Workspace:
+        """The world for somebody, who is then in the directory unless nobody signs in."""
+        if source is not IdentitySource.ENV and role is not Role.SCHEDULER:
+            self.know(name, role, source=source, teams=options.get("teams", frozenset()))
+        return self.world.workspace(name=name, role=role, source=source, **options)
+
+    def know(self, name: str, role: Role, **changes: Any) -> None:
+        """Have somebody in the directory as they are now."""
+        usual: dict[str, Any] = {"teams": frozenset(), "source": IdentitySource.LOCAL}
+        person = Person(
+            name=name, role=role, sessions_from=self.world.clock(), **{**usual, **changes}
+        )
+        if self.directory.find(name) is None:
+            self.directory.add(person)
+        self.directory.change(
+            name, lambda known: replace(person, sessions_from=known.sessions_from)
+        )
 
     def decide(
         self,

@@ -27,8 +27,10 @@ from interlock.actions.ingest import RawSnapshot, ingest
 from interlock.actions.register import Registration, register
 from interlock.actions.train import TrainedModel, train_candidates
 from interlock.actions.validate import ValidatedSnapshot, validate
-from interlock.actions.workspace import Workspace, nobody_is_believed
+from interlock.actions.workspace import Workspace
 from interlock.adapters.audit_log import AuditLog
+from interlock.adapters.believed_keys import NOBODY, Signatories
+from interlock.adapters.directory import Directory
 from interlock.adapters.mlflow_connection import MARK_EXPERIMENT, MARK_TAG, MlflowConnection
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
@@ -208,7 +210,8 @@ class World:
         data_bucket: Where snapshots are.
         audit_bucket: Where the trail is.
         tracking_uri: MLflow's address; None for a database of this world.
-        verify: Whether a signature is believed.
+        signatories: Whose believed keys made a signature.
+        directory: Who there is, where people sign in.
     """
 
     folder: Path
@@ -222,7 +225,8 @@ class World:
     data_bucket: str = DATA
     audit_bucket: str = AUDIT
     tracking_uri: str | None = None
-    verify: Callable[[bytes, bytes, str], bool] = nobody_is_believed
+    signatories: Signatories = NOBODY
+    directory: Directory | None = None
 
     @property
     def csv(self) -> Path:
@@ -290,19 +294,20 @@ class World:
         environment: Environment | None = None,
         mark: str | None = None,
         probe: Callable[[], None] | None = None,
+        source: IdentitySource = IdentitySource.ENV,
         **context: Any,
     ) -> Authority:
         """Who acts; the context's facts can be replaced one by one."""
         environment = environment or self.environment
         facts: dict[str, Any] = {
             "mark": self.environment.value if mark is None else mark,
-            "identity_source": IdentitySource.ENV,
+            "identity_source": source,
             "identity_chosen": True,
             "roles_restricted": False,
         } | context
         store: ObjectStore = self.store
         return Authority(
-            principal=Principal(name=name, role=role, verified_by="env", teams=teams),
+            principal=Principal(name=name, role=role, verified_by=source.value, teams=teams),
             environment=environment,
             engine=_engine(),
             audit=self.audit,
@@ -326,7 +331,8 @@ class World:
             jobs=1,
             clock=self.clock,
             secret=_no_secret,
-            verify=self.verify,
+            signatories=self.signatories,
+            directory=self.directory,
         )
 
     def run(self, name: str = "run-1", *, step: str = "step") -> RunContext:

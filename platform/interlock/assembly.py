@@ -19,8 +19,9 @@ from pathlib import Path
 
 import interlock
 from interlock.actions.authority import Authority, RunContext
-from interlock.actions.workspace import SYSTEM_PATHS, Workspace, nobody_is_believed
+from interlock.actions.workspace import SYSTEM_PATHS, Workspace
 from interlock.adapters.audit_log import AuditLog
+from interlock.adapters.believed_keys import Signatories, read_believed_keys
 from interlock.adapters.credentials import Credentials
 from interlock.adapters.directory import Directory
 from interlock.adapters.environment_mark import read_mark
@@ -29,10 +30,10 @@ from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
 from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier, RunPrincipals
 from interlock.adapters.signed_in import SignedIn
-from interlock.adapters.signer import KMS_SCHEME, is_signed_by, open_signer, read_public_keys
+from interlock.adapters.signer import KMS_SCHEME, is_signed_by, open_signer
 from interlock.adapters.tokens import RunTokens
 from interlock.adapters.tracking import ExperimentTracker
-from interlock.errors import ConfigurationError, IdentityError, SignInRefused
+from interlock.errors import ConfigurationError, IdentityError, SigningError, SignInRefused
 from interlock.governance.audit import (
     RunRef,
     Stream,
@@ -163,7 +164,8 @@ def open_workspace(
         jobs=os.cpu_count() or 1,
         clock=utc_now,
         secret=_secret_of(secrets),
-        verify=_verifier(settings),
+        signatories=_signatories(settings),
+        directory=open_directory(settings, store),
         private_paths=_private_paths(settings),
         private_buckets=(settings.audit_bucket, settings.artifact_bucket),
     )
@@ -337,21 +339,25 @@ def _standing_context(
 
 
 def _identity_verifier(settings: Settings) -> IdentityVerifier:
-    keys = settings.identity_public_keys
-    return IdentityVerifier(
-        nobody_is_believed if keys is None else is_signed_by(read_public_keys(keys))
-    )
+    source = settings.identity_public_keys
+    found = () if source is None else read_believed_keys(source)
+    people = sorted(each.account for each in found if each.account)
+    if people:
+        raise SigningError(
+            f"IDENTITY_PUBLIC_KEYS holds a key of {', '.join(people)}, expected keys of servers",
+            remedy="name the public half of the key that web server and daemon sign with",
+        )
+    return IdentityVerifier(is_signed_by([each.key for each in found]))
 
 
-def _verifier(settings: Settings) -> Callable[[bytes, bytes, str], bool]:
-    """Who is believed to have approved; nobody where no public key is given.
+def _signatories(settings: Settings) -> Signatories:
+    """Who is believed to have decided; nobody where no public key is given.
 
     Raises:
-        SigningError: The file holds something else than public keys.
+        SigningError: What is given is something else than such keys.
     """
-    if settings.approval_public_keys is None:
-        return nobody_is_believed
-    return is_signed_by(read_public_keys(settings.approval_public_keys))
+    source = settings.approval_public_keys
+    return Signatories() if source is None else Signatories(read_believed_keys(source))
 
 
 def _private_paths(settings: Settings) -> tuple[Path, ...]:

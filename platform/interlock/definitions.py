@@ -17,9 +17,11 @@ from typing import Any
 import dagster as dg
 
 from interlock.assembly import open_tokens, open_workspace, run_principals
+from interlock.components.decisions.job import decision_job
+from interlock.components.decisions.resumption import resumption_job, resumption_sensor
 from interlock.components.model_product import ModelProductComponent
 from interlock.components.model_product.component import guard_resource
-from interlock.components.model_product.reconciler import reconciler_sensor
+from interlock.components.model_product.reconciler import reconciler_job, reconciler_sensor
 from interlock.components.model_product.schedules import pipeline_schedule
 from interlock.errors import ProductError
 from interlock.guard import Guard
@@ -106,10 +108,12 @@ def build_defs(
     common = [product.name for product in loaded.products if product.schedule is None]
     if common:
         parts.append(_common_pipeline(common))
+    decision, resumption, reconciler = decision_job(), resumption_job(), reconciler_job()
     return dg.Definitions.merge(
         *parts,
         dg.Definitions(
-            sensors=[reconciler_sensor()],
+            jobs=[decision, resumption, reconciler],
+            sensors=[reconciler_sensor(reconciler), resumption_sensor(decision, resumption)],
             resources={"guard": guard_resource(guard or default_guard()), **(overrides or {})},
             executor=dg.in_process_executor,
         ),

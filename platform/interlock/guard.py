@@ -37,6 +37,7 @@ from interlock.errors import (
     StoreUnavailable,
 )
 from interlock.governance.audit import RunRef, Stream
+from interlock.governance.principal import Principal
 from interlock.product import ModelProduct
 from interlock.settings import reconciler_principal, scheduler_principal
 
@@ -49,6 +50,8 @@ _TICK_SECONDS = 10.0  # the daemon writes a tick's run within milliseconds of su
 _TICK_POLL_SECONDS = 0.5
 _TICKS = 50  # of a schedule, the newest; a queued run may be older than the last tick
 _HISTORY = 1_000  # materializations of an asset that are searched for a chosen hash
+
+_Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
 
 class Guard:
@@ -103,9 +106,44 @@ class Guard:
         Raises:
             dagster.Failure: An action was refused or failed; says what to do.
         """
+        asset = context.asset_key
+        with self._failing_clearly():
+            run = self._run_context(
+                context, product.name, asset.path[-1], step=asset.to_user_string()
+            )
+            yield self._acting(context, product.name, run), run
+
+    @contextlib.contextmanager
+    def operation(
+        self, context: dg.OpExecutionContext, name: str, *, service: Principal | None = None
+    ) -> Iterator[tuple[Workspace, RunContext]]:
+        """What an operation that makes no asset works with; refusals become Dagster failures.
+
+        Args:
+            context: Dagster's context of the operation.
+            name: What is done, as records name its stream.
+            service: Whom it acts for where nobody signs in; where people do, the run's signed tag
+                says so.
+
+        Yields:
+            The workspace, acting as the run's principal, and the run's context.
+
+        Raises:
+            dagster.Failure: An action was refused or failed; says what to do.
+        """
+        with self._failing_clearly():
+            run = self._run_context(context, name, context.op.name, step=context.op.name)
+            workspace = self._acting(context, name, run)
+            if service is not None and self._principals is None:
+                workspace = workspace.acting_as(service)
+            yield workspace, run
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _failing_clearly() -> Iterator[None]:
+        """Refusals become failures of Dagster that say who, what, where and what to do."""
         try:
-            run = self._run_context(context, product)
-            yield self._acting(context, product, run), run
+            yield
         except AccessDenied as error:
             raise dg.Failure(
                 description=str(error),
@@ -198,21 +236,20 @@ class Guard:
         ).records
         return [record for record in made if record.asset_key == key]
 
-    def _run_context(self, context: dg.AssetExecutionContext, product: ModelProduct) -> RunContext:
+    def _run_context(self, context: _Context, name: str, shown: str, *, step: str) -> RunContext:
+        """Where the actions of a step happen; ``shown`` is what displays call it."""
         record = context.instance.get_run_record_by_id(context.run.run_id)
         if record is None:
             raise EvidenceError(
                 f"Dagster does not know run {context.run.run_id}",
                 remedy="launch it with `interlock run`, Dagit or `dagster asset materialize`",
             )
-        step = context.asset_key.path[-1]
-
         logged = time.monotonic()
 
         def progress(message: str) -> None:
             nonlocal logged
             if self._report is not None:
-                self._report(product.name, step, message)
+                self._report(name, shown, message)
             # Dagit shows the log of long work too, but each line is a row in its database.
             if time.monotonic() - logged > _SECONDS_BETWEEN_LOGS:
                 logged = time.monotonic()
@@ -221,21 +258,19 @@ class Guard:
         def report(message: str) -> None:
             context.log.info(message)
             if self._report is not None:
-                self._report(product.name, step, message)
+                self._report(name, shown, message)
 
         return RunContext(
             stream=Stream(
-                name=f"{product.name}-{context.run.run_id}",
+                name=f"{name}-{context.run.run_id}",
                 opened=record.create_timestamp.astimezone(UTC).date(),
             ),
-            ref=RunRef(dagster_run=context.run.run_id, step=context.asset_key.to_user_string()),
+            ref=RunRef(dagster_run=context.run.run_id, step=step),
             report=report,
             progress=progress,
         )
 
-    def _acting(
-        self, context: dg.AssetExecutionContext, product: ModelProduct, run: RunContext
-    ) -> Workspace:
+    def _acting(self, context: _Context, name: str, run: RunContext) -> Workspace:
         """The workspace for the run's principal.
 
         Whom its signed tag names, where people sign in; the scheduler for a proven tick; else
@@ -265,7 +300,7 @@ class Guard:
             and _was_started_by(context.instance, schedule, context.run.run_id)
             and self._tokens.proves(
                 token,
-                product=product.name,
+                product=name,
                 run_id=context.run.run_id,
                 store=workspace.store,
                 bucket=workspace.data_bucket,

@@ -51,9 +51,9 @@ class Settings:
     baseline_data_hash: str | None
     run_signing_key: str | None = field(repr=False)
     approval_key: str | None
-    approval_public_keys: Path | None
+    approval_public_keys: Path | str | None
     identity_key: str | None
-    identity_public_keys: Path | None
+    identity_public_keys: Path | str | None
     identity_mapping: Path | None
     identity_token: str | None = field(repr=False)
     mlflow_tracking_uri: str | None = field(repr=False)
@@ -102,9 +102,9 @@ class Settings:
             baseline_data_hash=read.optional("BASELINE_DATA_HASH", variables.sha256),
             run_signing_key=read.optional("RUN_SIGNING_KEY", variables.one_line),
             approval_key=read.optional("APPROVAL_KEY", variables.one_line),
-            approval_public_keys=read.optional("APPROVAL_PUBLIC_KEYS", variables.file_path),
+            approval_public_keys=read.optional("APPROVAL_PUBLIC_KEYS", variables.public_keys),
             identity_key=read.optional("IDENTITY_KEY", variables.one_line),
-            identity_public_keys=read.optional("IDENTITY_PUBLIC_KEYS", variables.file_path),
+            identity_public_keys=read.optional("IDENTITY_PUBLIC_KEYS", variables.public_keys),
             identity_mapping=read.optional("IDENTITY_MAPPING", variables.file_path),
             identity_token=read.optional("IDENTITY_TOKEN", variables.one_line),
             mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", variables.one_line),

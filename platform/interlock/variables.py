@@ -83,7 +83,9 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
                 "Signs approvals: a PEM file or awskms:///alias/NAME; never for runs",
             ),
             Variable(
-                "APPROVAL_PUBLIC_KEYS", "", "PEM file with the keys whose approvals are believed"
+                "APPROVAL_PUBLIC_KEYS",
+                "",
+                "Keys whose approvals are believed, and whose they are: a PEM file, or its text",
             ),
             Variable(
                 "IDENTITY_KEY",
@@ -91,7 +93,9 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
                 "Signs who acts: a PEM file or awskms:///alias/NAME; for web server and daemon",
             ),
             Variable(
-                "IDENTITY_PUBLIC_KEYS", "", "PEM file with the keys whose identities are believed"
+                "IDENTITY_PUBLIC_KEYS",
+                "",
+                "Keys whose signed identities are believed: a PEM file, or its text",
             ),
             Variable(
                 "IDENTITY_MAPPING",
@@ -173,6 +177,18 @@ def team_list(value: str) -> frozenset[str]:
 def file_path(value: str) -> Path:
     """Reads the path of a file."""
     return Path(one_line(value)).expanduser().absolute()
+
+
+def public_keys(value: str) -> Path | str:
+    """Reads public keys: a file's path, or PEM itself, whose line breaks may be written out."""
+    if "-----BEGIN" in value:
+        return value.replace("\\n", "\n")
+    if value.startswith("awskms:"):
+        # An alias can be moved to another key: who is believed would change without a trace.
+        raise ValueError(
+            "the public keys themselves, from `aws kms get-public-key` in PEM, or a file of them"
+        )
+    return file_path(value)
 
 
 def file_or_json(value: str) -> Path | str:

@@ -166,3 +166,8 @@ def test_only_who_is_given_a_key_signs(tmp_path: Path) -> None:
     assert run_principals(known) is not None
     with pytest.raises(SigningError):
         run_principals(settings(IDENTITY_SOURCE="local", IDENTITY_PUBLIC_KEYS=str(path)))
+    persons = f"Account: ada\n{public.read_text()}"
+    with pytest.raises(SigningError, match="a key of ada, expected keys of servers"):
+        run_principals(settings(IDENTITY_SOURCE="local", IDENTITY_PUBLIC_KEYS=persons))
+    as_text = settings(IDENTITY_SOURCE="local", IDENTITY_PUBLIC_KEYS=public.read_text())
+    assert open_signing(as_text).verifier.of_backfill(tag, environment="prod") == "ada"

@@ -107,6 +107,14 @@ def test_every_variable_reaches_its_field() -> None:
     assert settings.metric_floors == {"accuracy": 0.7, "f1": 0.5}
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\\n"], ids=["line breaks", "written out"])
+def test_public_keys_are_a_file_or_their_text(line_break: str) -> None:
+    lines = ["Account: grace", "-----BEGIN PUBLIC KEY-----", "AA", "-----END PUBLIC KEY-----"]
+    found = read(APPROVAL_PUBLIC_KEYS=line_break.join(lines), IDENTITY_PUBLIC_KEYS="/srv/keys.pem")
+    assert found.approval_public_keys == "\n".join(lines)
+    assert found.identity_public_keys == Path("/srv/keys.pem")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "choices"),
     [
@@ -120,6 +128,8 @@ def test_every_variable_reaches_its_field() -> None:
         ("ALLOWED_STAGING_ROLES", "ml_engineer,root", "viewer, data_scientist"),
         ("ALLOWED_PROD_ROLES", "ml_engineer,,approver", "viewer, data_scientist"),
         ("ALLOWED_PROD_ROLES", "", "viewer, data_scientist"),
+        ("APPROVAL_PUBLIC_KEYS", "awskms:///alias/approval", "the public keys themselves"),
+        ("IDENTITY_PUBLIC_KEYS", "/srv/keys\n.pem", "one line"),
         ("DATA_BUCKET", "Data", "3 to 63"),
         ("ARTIFACT_BUCKET", "ab", "3 to 63"),
         ("AUDIT_BUCKET", "-audit", "3 to 63"),

@@ -17,7 +17,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from interlock.actions.authority import RunContext
-from interlock.actions.case import Case, case_of, open_case, require_belief
+from interlock.actions.case import Case, case_of, open_case, signed_statement
+from interlock.actions.deciders import require_decider
 from interlock.actions.files import require_digest
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
@@ -31,7 +32,8 @@ from interlock.governance.approval import (
     Statement,
     Verdict,
     decided_on,
-    read_statement,
+    proof_of,
+    unproven,
 )
 from interlock.governance.audit import decision_ledger
 from interlock.governance.dsse import Envelope, Signature
@@ -92,12 +94,14 @@ def prepare(
     Raises:
         AccessDenied: The person may not decide on this version; it is recorded.
         ApprovalError: The version cannot be decided on like this; it is recorded.
+        IdentityError: The directory does not know them, or not any more; it is recorded.
         EvidenceError: The version is not proven by the audit trail; it is recorded.
     """
     authority, action = workspace.authority, _ACTIONS[verdict]
     resource = Resource("model", model)
     evidence = {"model": model, "version": version}
     try:
+        require_decider(workspace)
         case = open_case(workspace, model, version)
     except InterlockError as error:
         authority.refuse(action, resource, run, error, evidence=evidence)
@@ -137,13 +141,14 @@ def deliver(workspace: Workspace, run: RunContext, envelope: Envelope) -> Decide
         The decision and what it comes to.
 
     Raises:
-        ApprovalError: No believed key signed it, or it cannot be decided like this now; it is
-            recorded.
+        ApprovalError: No believed key signed it, it is not shown who decided, or it cannot be
+            decided like this now; it is recorded.
+        IdentityError: The directory does not know who decided, or not any more; it is recorded.
         AccessDenied: The policies do not permit the decision to who made it.
         EvidenceError: The version is not proven by the audit trail.
         AuditWriteFailed: It could not be recorded.
     """
-    statement = _believed(workspace, run, envelope)
+    statement, signed_for = _believed(workspace, run, envelope)
     action, model = _ACTIONS[statement.verdict], statement.seen.model
     carrier = workspace.authority.principal
     acting = workspace.acting_as(_who_decided(statement))
@@ -154,10 +159,13 @@ def deliver(workspace: Workspace, run: RunContext, envelope: Envelope) -> Decide
         "verdict": statement.verdict.value,
         "meaning": statement.meaning,
         "seen_digest": statement.seen.digest,
+        "proof": proof_of(statement, signed_for).value,
         "delivered_by": carrier.name,
     }
     try:
+        require_decider(acting)
         case = open_case(acting, model, statement.seen.version)
+        _require_proven(case, statement, signed_for)
         _require_decidable(acting, case, statement)
         require_digest(acting, case.version.source, case.seen.model_digest)
     except InterlockError as error:
@@ -276,10 +284,9 @@ def refresh_tags(workspace: Workspace, case: Case) -> ModelVersion:
     return workspace.registry.version(case.version.name, case.version.version)
 
 
-def _believed(workspace: Workspace, run: RunContext, envelope: Envelope) -> Statement:
+def _believed(workspace: Workspace, run: RunContext, envelope: Envelope) -> tuple[Statement, str]:
     try:
-        require_belief(workspace, envelope)
-        statement = read_statement(envelope.payload)
+        statement, signed_for = signed_statement(workspace, envelope)
         _who_decided(statement)
     except (InterlockError, ValueError) as error:
         wrong = (
@@ -294,7 +301,7 @@ def _believed(workspace: Workspace, run: RunContext, envelope: Envelope) -> Stat
             Action.MODEL_APPROVE, Resource("model", "unknown"), run, wrong, evidence={}
         )
         raise wrong from error
-    return statement
+    return statement, signed_for
 
 
 def _said_by(
@@ -322,6 +329,21 @@ def _who_decided(statement: Statement) -> Principal:
         verified_by=IdentitySource(statement.verified_by).value,
         teams=frozenset(statement.teams),
     )
+
+
+def _require_proven(case: Case, statement: Statement, signed_for: str) -> None:
+    """Refuse a decision that does not show who made it.
+
+    Raises:
+        ApprovalError: Says what shows it instead.
+    """
+    why = unproven(statement, signed_for)
+    if why:
+        raise ApprovalError(
+            f"{case.label} cannot be decided on: the decision {why}",
+            remedy="sign in and decide again, or sign with a key that APPROVAL_PUBLIC_KEYS gives "
+            f"to {statement.subject} (docs/operations.md, Approvals)",
+        )
 
 
 def _require_decidable(workspace: Workspace, case: Case, statement: Statement) -> None:

@@ -19,11 +19,13 @@ from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import ApprovalError, AuditError, EvidenceError
 from interlock.governance.approval import (
+    SERVER,
     Assessment,
     Excluded,
     Ignored,
     Seen,
     Signed,
+    Statement,
     Tier,
     assess,
     quorum_of,
@@ -231,26 +233,38 @@ def decisions_about(
             continue
         try:
             envelope = read_envelope(record.evidence.get("envelope"))
-            require_belief(workspace, envelope)
-            signed.append(Signed(read_statement(envelope.payload), key))
+            statement, signed_for = signed_statement(workspace, envelope)
+            signed.append(Signed(statement, key, signed_for))
         except ApprovalError as error:
             why = f"was not decided by anybody: {error.message}"
             forged.append(Ignored(key, record.principal.name, why, forged=True))
     return tuple(signed), tuple(forged)
 
 
-def require_belief(workspace: Workspace, envelope: Envelope) -> None:
-    """Refuse an envelope that no believed key signed.
+def signed_statement(workspace: Workspace, envelope: Envelope) -> tuple[Statement, str]:
+    """What an envelope says, and whose key signed it.
+
+    Returns:
+        The statement, and the account that the key belongs to or ``SERVER``.
 
     Raises:
-        ApprovalError: None did.
+        ApprovalError: No believed key signed it, or only that of somebody else.
     """
-    if not workspace.believes(envelope):
+    accounts = workspace.who_signed(envelope)
+    if not accounts:
         raise ApprovalError(
             "no believed key signed it",
             remedy="sign with the key whose public half APPROVAL_PUBLIC_KEYS holds, and have "
             "events that nobody signed examined",
         )
+    statement = read_statement(envelope.payload)
+    for signed_for in (statement.subject, SERVER):
+        if signed_for in accounts:
+            return statement, signed_for
+    raise ApprovalError(
+        f"the key of {', '.join(sorted(accounts))} signed it for {statement.subject}",
+        remedy="sign with your own key for yourself, and have who held that key examined",
+    )
 
 
 def owners_of(registration: AuditRecord) -> tuple[tuple[str, ...], frozenset[str]]:

@@ -13,11 +13,13 @@ view that was not refreshed yet or whose approval ended, or *tampering*, which r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from interlock.actions.approve import BLOCKED, STATE, tags_for, view_of
 from interlock.actions.authority import RunContext
@@ -29,11 +31,14 @@ from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import InterlockError, ProductBusy, RegistryUnavailable, StoreError
 from interlock.governance.approval import State, assess
-from interlock.governance.audit import Outcome, as_reason, champion_ledger
+from interlock.governance.audit import Outcome, champion_ledger
 from interlock.governance.policy import Action, Resource
 
 IN_FLIGHT: Final = timedelta(minutes=5)  # a view of a decision may be that much behind it
-MAX_RECORDED: Final = 50  # findings in one event, which must stay below its largest size
+# Findings in one event, and bytes of a text in it: with digests and errors some 35,000 of the
+# 65,536 bytes that an event may have. What is left over is for the next look.
+MAX_RECORDED: Final = 50
+MAX_TEXT: Final = 300  # bytes, as JSON
 _TAGS: Final = ("model_digest", "model_fingerprint", "data_hash", "policy_hash")
 
 
@@ -57,6 +62,11 @@ class Finding:
     kind: Kind
     what: str
     put_back: Callable[[], None] | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of ``what``: by it a finding is known again, however long its text is."""
+        return _digest(self.what)
 
 
 @dataclass(frozen=True)
@@ -103,13 +113,15 @@ def reconcile(workspace: Workspace, run: RunContext, model: str) -> Reconciled:
         StoreError: The trail cannot be read.
         AuditWriteFailed: It could not be recorded; what was put back stays so.
     """
-    if not _news(workspace, model, survey(workspace, model)):
+    if not news_of(workspace, model, survey(workspace, model)):
         return Reconciled(model)
     try:
         with champion_lease(workspace, model, run.stream.name):
             found = survey(workspace, model)
-            news = _news(workspace, model, found)
-            return _put_back(workspace, run, model, found, news) if news else Reconciled(model)
+            news = news_of(workspace, model, found)
+            return (
+                record_findings(workspace, run, model, found, news) if news else Reconciled(model)
+            )
     except ProductBusy:
         return Reconciled(model, in_flight=True)
 
@@ -264,60 +276,102 @@ def _is_outdated(
     return fresh or case.assessment.state in {State.EXPIRED, State.VOID}
 
 
-def _news(workspace: Workspace, model: str, found: Iterable[Finding]) -> list[Finding]:
-    """What can be put back, and what was not recorded yet."""
+def news_of(workspace: Workspace, model: str, found: Iterable[Finding]) -> list[Finding]:
+    """What can be put back, and what was not recorded yet.
+
+    Args:
+        workspace: Where the trail is.
+        model: Registered model.
+        found: What was found.
+    """
     found = list(found)
     lasting = [each for each in found if each.put_back is None]
     known = _known(workspace, model) if lasting else frozenset()
-    return [each for each in found if each.put_back is not None or each.what not in known]
+    return [each for each in found if each.put_back is not None or each.digest not in known]
 
 
 def _known(workspace: Workspace, model: str) -> frozenset[str]:
-    """What was recorded before."""
+    """Digests of what was recorded before."""
     return frozenset(
-        str(what)
+        digest
         for _, event in verified_events(workspace, champion_ledger(model))
         if event.record.action == Action.MODEL_RECONCILE.value
         and event.record.outcome is Outcome.SUCCEEDED
-        for name in (Kind.TAMPERING.value, Kind.OUTDATED.value)
-        for what in _texts(event.record.evidence.get(name))
+        for digest in _digests_in(event.record.evidence)
     )
 
 
-def _texts(found: object) -> Iterable[object]:
+def _digests_in(evidence: Mapping[str, Any]) -> Iterable[str]:
+    """Of a record's findings; records of earlier versions hold whole texts and no digests."""
+    if "digests" in evidence:
+        return [str(each) for each in _listed(evidence["digests"])]
+    return [_digest(str(each)) for kind in Kind for each in _listed(evidence.get(kind.value))]
+
+
+def _listed(found: object) -> Iterable[object]:
     return found if isinstance(found, list | tuple) else ()
 
 
-def _put_back(
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _short(text: str) -> str:
+    """A text that takes at most ``MAX_TEXT`` bytes of a record, however it has to be written."""
+    kept = clean = text.encode("utf-8", "replace").decode()
+    while len(json.dumps(kept, ensure_ascii=False).encode()) > MAX_TEXT:
+        kept = f"{clean[: (len(kept) - 1) * 9 // 10]}…"
+    return kept
+
+
+def record_findings(
     workspace: Workspace,
     run: RunContext,
     model: str,
     found: tuple[Finding, ...],
-    news: list[Finding],
+    news: Sequence[Finding] | None = None,
 ) -> Reconciled:
+    """Put back what can be, and record everything; the lease of the champion is held.
+
+    Args:
+        workspace: The outside world, acting as who may reconcile.
+        run: Where this happens.
+        model: Registered model.
+        found: All that was found.
+        news: What of it is to be recorded; all by default.
+
+    Raises:
+        AccessDenied: The principal may not.
+        AuditWriteFailed: It could not be recorded; what was put back stays so.
+    """
+    news = found if news is None else news
     done: list[str] = []
     failed: list[str] = []
-    news = news[:MAX_RECORDED]
+    # In the order of the record's lists, so that a number names one of them.
+    news = [each for kind in Kind for each in news if each.kind is kind][:MAX_RECORDED]
+    numbers: dict[str, list[Any]] = {"put_back": [], "failed": []}
     with workspace.authority.govern(
         Action.MODEL_RECONCILE,
         Resource("model", model),
         run,
         ledger=champion_ledger(model),
         evidence={
-            kind.value: [as_reason(each.what) for each in news if each.kind is kind]
-            for kind in Kind
+            **{kind.value: [_short(x.what) for x in news if x.kind is kind] for kind in Kind},
+            "digests": [each.digest for each in news],
         },
     ) as governed:
-        for each in news:
+        for number, each in enumerate(news):
             if each.put_back is None:
                 continue
             run.report(f"{model}: {each.what}")
             try:
                 each.put_back()
                 done.append(each.what)
+                numbers["put_back"].append(number)
             except InterlockError as error:
                 failed.append(f"{each.what}: {error.message}")
-        governed.evidence |= {"put_back": done, "failed": failed}
+                numbers["failed"].append({"number": number, "error": _short(error.message)})
+        governed.evidence |= numbers
     return Reconciled(
         model=model,
         findings=found,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from interlock.actions.case import Case, case_of
 from interlock.actions.champions import history_of
+from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.workspace import Workspace
 from interlock.errors import EvidenceError, RegistryError, StoreError
 from interlock.governance.approval import State
@@ -24,12 +25,14 @@ class Waiting:
         lacks: What a promotion still lacks; empty when it can be promoted.
         champion: Version that is champion now; None while there is none.
         champion_metrics: Its metrics.
+        may_decide: Who could still add an approval, by name.
     """
 
     case: Case
     lacks: tuple[str, ...]
     champion: str | None
     champion_metrics: Mapping[str, float | None]
+    may_decide: tuple[str, ...] = ()
 
 
 def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> tuple[Waiting, ...]:
@@ -60,6 +63,7 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
             metrics, stopped = known.seen.metrics, known if known.suspended else None
         except (EvidenceError, RegistryError):
             metrics = {}  # deleted or unproven: for the reconciler to say
+    people = known_deciders(workspace)
     found = []
     registry = workspace.registry
     every = (
@@ -75,9 +79,11 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
         except EvidenceError:
             continue
         if all_hold(case.gates) and case.assessment.state is not State.REJECTED:
-            found.append(Waiting(case, tuple(lacks(workspace, case)), champion, metrics))
+            lacking, left = lacks(workspace, case), who_may_decide(workspace, case, people)
+            found.append(Waiting(case, tuple(lacking), champion, metrics, left))
     if stopped is not None:
-        found.append(Waiting(stopped, tuple(lacks(workspace, stopped)), champion, metrics))
+        lacking, left = lacks(workspace, stopped), who_may_decide(workspace, stopped, people)
+        found.append(Waiting(stopped, tuple(lacking), champion, metrics, left))
     return tuple(found)
 
 

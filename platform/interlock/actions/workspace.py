@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from interlock.actions.authority import Authority
+from interlock.adapters.believed_keys import NOBODY, Signatories
+from interlock.adapters.directory import Directory
 from interlock.adapters.lease import Lease
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
@@ -26,11 +28,6 @@ from interlock.governance.principal import Principal
 SYSTEM_PATHS = tuple(map(Path, ("/proc", "/sys", "/dev", "/run", "/etc")))
 """Where Linux keeps processes' environments, devices, and secrets handed to containers."""
 LEASE_TTL = timedelta(seconds=60)  # how long a killed run blocks its product at most
-
-
-def nobody_is_believed(_message: bytes, _signature: bytes, _key_id: str) -> bool:
-    """Verifies nothing: where no public key is given, no signature is believed."""
-    return False
 
 
 @dataclass(frozen=True)
@@ -49,8 +46,10 @@ class Workspace:
         jobs: Cores that training may use.
         clock: The time, aware UTC.
         secret: Looks up a secret by the name a product gives, e.g. a database's address.
-        verify: Whether a believed key made a signature over a message; the third argument is
-            a hint at the key. Where nobody is believed, nothing is approved.
+        signatories: Whose believed keys made a signature. Where nobody is believed, nothing is
+            approved.
+        directory: People and service accounts; None where nobody can be looked up, so that
+            nobody who signed in can decide either.
         private_paths: Folders that no product may read.
         private_buckets: Buckets that no product may read.
     """
@@ -66,7 +65,8 @@ class Workspace:
     jobs: int
     clock: Callable[[], datetime]
     secret: Callable[[str], str]
-    verify: Callable[[bytes, bytes, str], bool] = nobody_is_believed
+    signatories: Signatories = NOBODY
+    directory: Directory | None = None
     private_paths: tuple[Path, ...] = SYSTEM_PATHS
     private_buckets: tuple[str, ...] = ()
 
@@ -86,10 +86,11 @@ class Workspace:
                 remedy="make room there, or set TMPDIR to a folder on another disk",
             ) from error
 
-    def believes(self, envelope: Envelope) -> bool:
-        """Whether one of an envelope's signatures was made by a believed key."""
+    def who_signed(self, envelope: Envelope) -> frozenset[str]:
+        """The accounts whose believed keys signed an envelope; see ``Signatories``."""
         message = envelope.signed_bytes
-        return any(self.verify(message, each.value, each.key_id) for each in envelope.signatures)
+        found = (self.signatories.of(message, each.value) for each in envelope.signatures)
+        return frozenset[str]().union(*found)
 
     def acting_as(
         self, principal: Principal, *, standing: Mapping[str, Any] | None = None

@@ -27,9 +27,7 @@ KMS_SCHEME: Final = "awskms:///"
 KEY_USAGE: Final = "SIGN_VERIFY"
 ALGORITHM: Final = "ECDSA_SHA_256"
 MAX_KEY_BYTES: Final = 65_536  # a P-256 key in PEM has some 200
-_PUBLIC_PEM: Final = re.compile(
-    rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL
-)
+PUBLIC_PEM: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _NEW_KEY: Final = (
     "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY` "
@@ -238,29 +236,54 @@ def read_public_key(path: Path) -> PublicKey:
     return _public_of(found, str(path))
 
 
-def read_public_keys(path: Path) -> tuple[PublicKey, ...]:
+def read_public_keys(source: Path | str) -> tuple[PublicKey, ...]:
     """Reads the public keys that are believed, one below the other.
 
     Args:
-        path: One or more P-256 keys in PEM; text around them is ignored.
+        source: A file, or the text itself: one or more P-256 keys in PEM; text around them is
+            ignored.
 
     Raises:
-        SigningError: The file holds none, or something else than such keys.
+        SigningError: It holds none, or something else than such keys.
     """
-    blocks = _PUBLIC_PEM.findall(_read(path))
+    text, where = read_pem(source)
+    return tuple(public_key_of(block, where) for block in _blocks(text, where))
+
+
+def read_pem(source: Path | str) -> tuple[bytes, str]:
+    """PEM from a file or as text, and where it is from, in words.
+
+    Raises:
+        SigningError: The file cannot be read.
+    """
+    if isinstance(source, Path):
+        return _read(source), str(source)
+    return source.encode(), "the text of the variable"
+
+
+def public_key_of(block: bytes, where: str) -> PublicKey:
+    """The key of one PEM block.
+
+    Raises:
+        SigningError: It is no public key, or none on P-256.
+    """
     try:
-        found = [serialization.load_pem_public_key(block) for block in blocks]
+        found = serialization.load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise SigningError(
-            f"{path} holds something that is no public key",
+            f"{where} holds something that is no public key",
             remedy="get each with `openssl ec -in KEY -pubout`, or from the key service",
         ) from error
+    return _public_of(found, where)
+
+
+def _blocks(text: bytes, where: str) -> list[bytes]:
+    found = PUBLIC_PEM.findall(text)
     if not found:
         raise SigningError(
-            f"{path} holds no public key in PEM",
-            remedy="put the public half of the approval key there",
+            f"{where} holds no public key in PEM", remedy="put the public half of the key there"
         )
-    return tuple(_public_of(each, str(path)) for each in found)
+    return list(found)
 
 
 def is_signed_by(keys: Sequence[PublicKey]) -> Callable[[bytes, bytes, str], bool]:

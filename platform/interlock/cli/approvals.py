@@ -21,7 +21,8 @@ from interlock.cli.verb import Result, Terminal, verb
 def command(terminal: Terminal, model: str | None) -> Result:
     """List the versions that wait, of MODEL or of all models, with gates and metrics.
 
-    Metrics stand beside those of the champion. Changes nothing and asks no permission.
+    Metrics stand beside those of the champion; who may still decide is named. Changes nothing and
+    asks no permission.
     """
     with opened(terminal) as workspace:
         models = (model,) if model else known_models(workspace)
@@ -48,6 +49,8 @@ def _document(each: Waiting) -> dict[str, Any]:
         "approvals": [
             {
                 "subject": signed.statement.subject,
+                "proof": signed.proof,
+                "verified_by": signed.statement.verified_by,
                 "reason": signed.statement.reason,
                 "expires": signed.statement.expires,
                 "audit_event": signed.place,
@@ -63,19 +66,21 @@ def _document(each: Waiting) -> dict[str, Any]:
         "champion": each.champion,
         "seen_digest": case.seen.digest,
         "lacks": each.lacks,
+        "may_decide": each.may_decide,
     }
 
 
 def _shown(each: Waiting) -> Iterator[RenderableType]:
     case, found = each.case, each.case.assessment
     yield view.heading(case.label, f"{case.product}, tier {case.seen.tier}")
-    people = ", ".join(signed.statement.subject for signed in found.counted)
+    people = ", ".join(f"{x.statement.subject} (by {x.proof})" for x in found.counted)
     yield view.pairs(
         [
             ("state", found.state.value),
             ("approvals", f"{len(found.counted)} of {found.quorum}  {people}"),
             ("trained by", case.trained_by),
             *(("lacks", text) for text in each.lacks or ("nothing: it can be promoted",)),
+            ("may decide", ", ".join(each.may_decide) or "nobody who is known here"),
         ]
     )
     yield view.table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from interlock.adapters.believed_keys import Signatories, read_believed_keys
 from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.object_store import ObjectStore
 from interlock.assembly import PROBE_PREFIX, open_store, open_workspace
@@ -79,6 +80,35 @@ def identity(settings: Settings) -> Check:
     return warn(
         "identity",
         f"{text}: the operator's word alone, as every event records",
+        "let people sign in: IDENTITY_SOURCE=local or oidc-proxy",
+    )
+
+
+def approvals(settings: Settings) -> Check:
+    """Whose decisions count here, and what shows that they decided."""
+    name, source = "approvals", settings.approval_public_keys
+    in_dev = settings.environment in {None, Environment.DEV}
+    if source is None:
+        if in_dev:
+            return ok(name, "dev demands none, and only the embedded services believe a key here")
+        return fail(
+            name,
+            f"no key is believed in {settings.environment}, so no version is ever approved",
+            "set APPROVAL_PUBLIC_KEYS (docs/operations.md, Approvals)",
+        )
+    keys = Signatories(read_believed_keys(source))
+    text = f"keys of {keys.servers} server(s), and of {', '.join(keys.people) or 'nobody'}"
+    if in_dev or settings.identity_source is not IdentitySource.ENV:
+        return ok(name, text)
+    if not keys.people:
+        return fail(
+            name,
+            f"{text}: where nobody signs in, no decision shows who made it, and none counts",
+            "let people sign in, or give each approver a key of their own in APPROVAL_PUBLIC_KEYS",
+        )
+    return warn(
+        name,
+        f"{text}: where nobody signs in, only keys of people's own count",
         "let people sign in: IDENTITY_SOURCE=local or oidc-proxy",
     )
 

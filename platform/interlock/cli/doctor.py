@@ -57,6 +57,7 @@ def _all_checks(terminal: Terminal) -> Iterator[Check]:
     yield from checks_machine.machine_checks(settings.home, embedded=settings.embedded)
     yield from checks_platform.declared_checks()
     yield checked("identity", lambda: checks_platform.identity(settings))
+    yield checked("approvals", lambda: checks_platform.approvals(settings))
     yield checks_platform.spool(settings)
     yield from _service_checks(terminal, settings)
 

@@ -10,6 +10,8 @@ are in ``dsse.py``, keys in ``adapters/signer.py``; who may decide is in
 - A person counts once per version, by the canonical name of their account. Subjects for whom
   different identity sources vouch are never added up: one person may have a name in each.
 - Who trained or registered the version, and who belongs to the owning team, does not count.
+- Outside dev it must be proven who decided: a key of their own signed it, or a server that verified
+  who they are. The operator's word (IDENTITY_SOURCE=env) and a key for all prove nobody.
 - An approval ends, at the latest after ``MAX_LIFETIME``; it does not begin before its time.
 - A rejection stands for that version's files for good, whoever made it and whatever was
   approved before or after.
@@ -26,7 +28,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from interlock.governance.principal import account_of
+from interlock.governance.principal import Environment, IdentitySource, account_of
 from interlock.governance.statement import (
     DEFAULT_LIFETIME,
     MAX_LIFETIME,
@@ -43,9 +45,12 @@ __all__ = [
     "DEFAULT_LIFETIME",
     "MAX_LIFETIME",
     "QUORUM",
+    "SERVER",
+    "SIGNED_IN",
     "Assessment",
     "Excluded",
     "Ignored",
+    "Proof",
     "Seen",
     "SeenGate",
     "Signed",
@@ -55,12 +60,24 @@ __all__ = [
     "Verdict",
     "assess",
     "decided_on",
+    "proof_of",
     "quorum_of",
     "read_statement",
     "timestamp",
+    "unproven",
 ]
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)  # between machines that keep time by NTP
+SERVER: Final = ""  # in place of an account: the key is a server's, for whoever signed in there
+SIGNED_IN: Final = frozenset({IdentitySource.LOCAL.value, IdentitySource.OIDC_PROXY.value})
+
+
+class Proof(StrEnum):
+    """What shows who decided."""
+
+    OWN_KEY = "a key of their own"
+    SIGN_IN = "a server where they signed in"
+    WORD = "the operator's word alone"
 
 
 class Tier(StrEnum):
@@ -98,10 +115,23 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Signed:
-    """A statement with a signature that was verified, and where it was found."""
+    """A statement with a signature that was verified, and where it was found.
+
+    Attributes:
+        statement: What was signed.
+        place: Where it was found.
+        signed_for: The account whose own key signed it, which is the statement's; ``SERVER`` for
+            a key that signs for whoever signed in.
+    """
 
     statement: Statement
     place: str
+    signed_for: str = SERVER
+
+    @property
+    def proof(self) -> Proof:
+        """What shows who decided."""
+        return proof_of(self.statement, self.signed_for)
 
 
 @dataclass(frozen=True)
@@ -189,6 +219,36 @@ class Assessment:
         return ["; ".join([people, *unused])]
 
 
+def proof_of(statement: Statement, signed_for: str) -> Proof:
+    """What shows who decided.
+
+    Args:
+        statement: Its signature was verified.
+        signed_for: As in ``Signed``.
+    """
+    if signed_for and signed_for == account_of(statement.subject):
+        return Proof.OWN_KEY
+    is_server = signed_for == SERVER and statement.verified_by in SIGNED_IN
+    return Proof.SIGN_IN if is_server else Proof.WORD
+
+
+def unproven(statement: Statement, signed_for: str) -> str:
+    """Why it is not shown who decided; empty where it is, and in dev, where nobody has to.
+
+    Args:
+        statement: Its signature was verified.
+        signed_for: As in ``Signed``.
+    """
+    if statement.seen.environment == Environment.DEV.value:
+        return ""
+    if proof_of(statement, signed_for) is not Proof.WORD:
+        return ""
+    return (
+        f"rests on {Proof.WORD} ({statement.verified_by}): nobody verified that "
+        f"{statement.subject} decided, and no key of theirs signed it"
+    )
+
+
 def assess(
     statements: Iterable[Signed],
     *,
@@ -219,7 +279,7 @@ def assess(
     for each in every:
         if each in rejections:
             continue
-        why, state = _reason_against(each.statement, seen, now, excluded)
+        why, state = _reason_against(each, seen, now, excluded)
         person = (each.statement.verified_by, account_of(each.statement.subject))
         if not why and person in valid:
             why = "is a second one by the same person"
@@ -249,9 +309,10 @@ def assess(
 
 
 def _reason_against(
-    statement: Statement, seen: Seen, now: datetime, excluded: Excluded
+    one: Signed, seen: Seen, now: datetime, excluded: Excluded
 ) -> tuple[str, State | None]:
     """Why a statement does not count, and the state that it would explain; empty when it does."""
+    statement, word = one.statement, unproven(one.statement, one.signed_for)
     against = excluded.reason_against(statement.subject, statement.teams)
     expires = statement.expires
     found: tuple[tuple[bool, str, State | None], ...] = (
@@ -262,6 +323,7 @@ def _reason_against(
         ),
         (statement.verdict is Verdict.REJECT, "rejects another version", None),
         (against != "", f"does not count: {statement.subject} {against}", None),
+        (word != "", word, None),
         (not statement.seen.is_same_version(seen), "is about other files", None),
         (
             statement.issued > now + CLOCK_TOLERANCE,

@@ -29,6 +29,7 @@ from interlock.webserver.dagster_names import (
     QueuedRunCoordinator,
     SubmitRunContext,
 )
+from interlock.webserver.decisions import Launches, is_decision, open_launches
 
 BACKFILL_TAG = "interlock/backfill_principal"
 ENABLED_KEY = "interlock/enabled-by/"
@@ -46,16 +47,28 @@ class GovernedRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
     Args:
         signing: How this process signs; from its environment by default.
+        launches: Signs decisions that are launched; from its environment by default.
         options: Of Dagster's own coordinator.
     """
 
-    def __init__(self, *, signing: Signing | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        signing: Signing | None = None,
+        launches: Launches | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._given = signing
+        self._given_launches = launches
 
     @functools.cached_property
     def _signing(self) -> Signing:
         return self._given or open_signing(load_settings())
+
+    @functools.cached_property
+    def _launches(self) -> Launches:
+        return self._given_launches or open_launches(load_settings())
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
         """Sign and queue a run.
@@ -65,11 +78,15 @@ class GovernedRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
 
         Raises:
             IdentityError: Nobody can be said to have started it; Dagster ends the run with that.
+            InterlockError: It is a decision that whoever launches it cannot make; likewise.
         """
         if self._signing.source is not IdentitySource.ENV:
             run = context.dagster_run
             tag = self._tag(run, context)
             self._instance.add_run_tags(run.run_id, {RUN_TAG: tag})
+        if is_decision(context.dagster_run) and isinstance(context.workspace, SignedIn):
+            tags = self._launches.tags(context.dagster_run, context.workspace.account)
+            self._instance.add_run_tags(context.dagster_run.run_id, tags)
         return super().submit_run(context)
 
     def _tag(self, run: DagsterRun, context: SubmitRunContext) -> str:

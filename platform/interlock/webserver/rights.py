@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
+from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision
 from interlock.governance.principal import Principal, account_of
 from interlock.webserver.dagster_names import NEEDED, OF_OWNERS, PermissionResult, Permissions
@@ -45,8 +46,11 @@ class Rights:
         """Permission to whether they have it on what belongs to an owner.
 
         Args:
-            owner: A person's address, or ``team:`` and a team.
+            owner: A person's address, ``team:`` and a team, or ``DECIDERS``: whoever may approve,
+                who may launch decisions and nothing else.
         """
+        if owner == DECIDERS and self.principal is not None:
+            return {Permissions.LAUNCH_PIPELINE_EXECUTION: self._answers[Action.MODEL_APPROVE]}
         if not self._is(owner):
             return {}
         return {name: self._of_policies(name) for name in OF_OWNERS}
@@ -54,6 +58,8 @@ class Rights:
     @property
     def depend_on_owners(self) -> bool:
         """Whether owners have to be asked for at all."""
+        if self.principal is not None and self._answers[Action.MODEL_APPROVE].enabled:
+            return True
         return self._by_owner and any(self._of_policies(name).enabled for name in OF_OWNERS)
 
     def _on_everything(self, permission: str) -> PermissionResult:
@@ -76,7 +82,7 @@ class Rights:
     def _answers(self) -> Mapping[Action, PermissionResult]:
         """Each action asked about once for a request."""
         answers = {}
-        for action in dict.fromkeys(filter(None, NEEDED.values())):
+        for action in dict.fromkeys((*filter(None, NEEDED.values()), Action.MODEL_APPROVE)):
             decision = self._decide(action)
             reason = None if decision.allowed else decision.reason
             answers[action] = PermissionResult(enabled=decision.allowed, disabled_reason=reason)

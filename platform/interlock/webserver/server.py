@@ -29,6 +29,7 @@ from interlock.governance.principal import UNVERIFIED, IdentitySource
 from interlock.settings import Settings
 from interlock.webserver.context import GovernedProcessContext
 from interlock.webserver.coordinator import note_enabled
+from interlock.webserver.decisions import of_others
 from interlock.webserver.door import PERSON
 from interlock.webserver.gate import Gate
 from interlock.webserver.opening import open_records, open_visitors
@@ -103,7 +104,7 @@ class GovernedWebserver:
                 action=action,
                 resource=Resource(action.resource_kind, "any"),
                 environment=acting.environment,
-                context=acting.context,
+                context=of_others(action, acting.context),
             )
 
         return Rights(acting.principal, decide, by_owner=self._by_owner)

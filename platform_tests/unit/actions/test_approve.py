@@ -15,10 +15,12 @@ import pytest
 from office import MODEL, Office
 from product_fixtures import after_trained, tiny_product
 
-from interlock.actions.approve import decide, deliver, prepare, sign
+from interlock.actions.approve import decide, deliver, obstacles, prepare, sign
 from interlock.actions.case import open_case
+from interlock.actions.deciders import known_deciders
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.register import register
+from interlock.adapters.believed_keys import BelievedKey
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.signer import LocalSigner, new_private_key
 from interlock.errors import (
@@ -26,15 +28,23 @@ from interlock.errors import (
     ApprovalError,
     DeploymentRefused,
     EvidenceError,
+    IdentityError,
     InterlockError,
     RegistryError,
     RegistryUnavailable,
 )
-from interlock.governance.approval import State, Statement, Verdict, read_statement
+from interlock.governance.approval import (
+    SERVER,
+    Proof,
+    State,
+    Statement,
+    Verdict,
+    read_statement,
+)
 from interlock.governance.audit import AuditRecord, Outcome, RecordedPrincipal, decision_ledger
 from interlock.governance.dsse import Envelope, Signature, read_envelope
 from interlock.governance.policy import Action, PolicyEngine, Resource
-from interlock.governance.principal import Role
+from interlock.governance.principal import IdentitySource, Principal, Role
 
 DECISION = [("model:approve", "started"), ("model:approve", "succeeded")]
 
@@ -83,7 +93,7 @@ def test_record_of_a_decision_holds_what_was_signed(office: Office) -> None:
     assert record.evidence["meaning"] == "validated for use in staging"
     assert record.evidence["reason"] == "holdout and plots reviewed"
     envelope = read_envelope(record.evidence["envelope"])
-    assert office.world.workspace().believes(envelope)
+    assert office.world.workspace().who_signed(envelope) == {SERVER}
     statement = read_statement(envelope.payload)
     assert statement == decided.statement
     assert statement.expires is not None
@@ -503,3 +513,151 @@ def test_registration_without_owners_or_tier_is_held_to_the_strictest(office: Of
     office.client.set_model_version_tag(MODEL, "1", "audit_event", governed.event_key)
     with pytest.raises(EvidenceError, match="does not say who owns the product"):
         office.case()
+
+
+# --- who decided is shown by a key of their own, or by a server where they signed in ---
+
+
+def at_the_word(office: Office, name: str, **options: Any) -> Callable[[], object]:
+    """Somebody sets RUN_OWNER, where nobody signs in, and approves with a key."""
+    return functools.partial(office.approve, name, source=IdentitySource.ENV, **options)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_holder_of_the_key_decides_for_nobody_by_setting_a_name(
+    office: Office, verdict: Verdict
+) -> None:
+    """RUN_OWNER=somebody-else, and the file of APPROVAL_KEY: not even one of them counts."""
+    for name in ("grace", "henry"):
+        act = functools.partial(office.decide, verdict, name, source=IdentitySource.ENV)
+        text = refused(office, act)
+        assert f"rests on the operator's word alone (env): nobody verified that {name}" in text
+        assert f"a key that APPROVAL_PUBLIC_KEYS gives to {name}" in text
+    assert office.case().assessment.counted == ()
+
+
+def test_decisions_that_rest_on_a_word_do_not_count_where_they_are_found(office: Office) -> None:
+    """Signed, and put into the ledger around Interlock; a promotion is denied."""
+    for name in ("grace", "henry"):
+        statement = prepare(
+            office.as_(name, Role.APPROVER, source=IdentitySource.ENV),
+            office.at(name),
+            verdict=Verdict.APPROVE,
+            model=MODEL,
+            version="1",
+            reason="reviewed",
+        )
+        forge(office, name, sign(statement, office.key).document())
+    found = office.case().assessment
+    assert (found.counted, found.state) == ((), State.PENDING)
+    assert all("rests on the operator's word alone (env)" in each.why for each in found.ignored)
+    assert "nobody verified that grace decided" in found.reasons_against()[0]
+    with pytest.raises(AccessDenied, match="needs a valid approval"):
+        office.promote()
+    assert office.champion() is None
+
+
+def test_rejection_that_rests_on_a_word_still_blocks(office: Office) -> None:
+    statement = prepared(office).model_copy(
+        update={"verdict": Verdict.REJECT, "expires": None, "verified_by": "env"}
+    )
+    forge(office, "grace", sign(statement, office.key).document())
+    assert office.case().assessment.state is State.REJECTED
+
+
+def test_own_keys_prove_people_where_nobody_signs_in(
+    office: Office, other_key: LocalSigner
+) -> None:
+    office.believe(
+        BelievedKey(office.key.public_key, "grace"), BelievedKey(other_key.public_key, "henry")
+    )
+    at_the_word(office, "Grace")()
+    assert office.case().assessment.lacking == 1
+    text = refused(office, at_the_word(office, "henry"))
+    assert "the key of grace signed it for henry" in text
+    at_the_word(office, "henry", key=other_key)()
+    found = office.case().assessment
+    assert found.approved
+    assert [each.proof for each in found.counted] == [Proof.OWN_KEY] * 2
+    record = office.world.ledger(decision_ledger(MODEL, "1"))[-1]
+    assert (record.principal.name, record.principal.verified_by) == ("henry", "env")
+    assert record.evidence["proof"] == "a key of their own"
+    assert known_deciders(office.as_("otto", Role.ML_ENGINEER, source=IdentitySource.ENV)) == tuple(
+        Principal(name, Role.APPROVER, "env") for name in ("grace", "henry")
+    )
+
+
+def test_signature_with_the_key_of_another_is_reported_as_a_forgery(
+    office: Office, other_key: LocalSigner
+) -> None:
+    office.believe(BelievedKey(office.key.public_key, "grace"))
+    forge(office, "henry", sign(prepared(office, "henry"), office.key).document())
+    case = office.case()
+    assert case.signed == ()
+    assert "the key of grace signed it for henry" in case.forged[0].why
+
+
+def test_people_of_a_server_and_people_with_own_keys_are_not_added_up(
+    office: Office, other_key: LocalSigner
+) -> None:
+    """One person may have a name in each."""
+    office.believe(
+        BelievedKey(office.key.public_key, SERVER), BelievedKey(other_key.public_key, "henry")
+    )
+    office.approve("grace@example.com")
+    at_the_word(office, "henry", key=other_key)()
+    assert office.case().assessment.lacking == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "error"),
+    [
+        ({"disabled": True}, "grace is disabled", IdentityError),
+        ({"role": Role.VIEWER}, "role, teams or source of grace changed", ApprovalError),
+        ({"teams": frozenset({"tests"})}, "role, teams or source of grace changed", ApprovalError),
+        ({"source": IdentitySource.OIDC_PROXY}, "role, teams or source", ApprovalError),
+        ({"service": True}, "grace is a service account", ApprovalError),
+    ],
+    ids=str,
+)
+def test_who_changed_between_signing_and_delivery_decides_nothing(
+    office: Office, changes: dict[str, Any], says: str, error: type[InterlockError]
+) -> None:
+    envelope = sign(prepared(office), office.key)
+    office.know("grace", **{"role": Role.APPROVER, **changes})
+    carrier = office.as_("x", Role.SCHEDULER)
+    text = refused(office, lambda: deliver(carrier, office.at("x"), envelope), error=error)
+    assert says in text
+
+
+def test_statement_about_somebody_who_is_nobody_is_refused(office: Office) -> None:
+    """Whoever holds the key of a server can sign for a name; it has to be a person's here."""
+    statement = prepared(office).model_copy(update={"subject": "trudy"})
+    carrier = office.as_("x", Role.SCHEDULER)
+    text = refused(
+        office,
+        lambda: deliver(carrier, office.at("x"), sign(statement, office.key)),
+        error=IdentityError,
+    )
+    assert "trudy is nobody in the directory" in text
+
+
+def test_service_account_does_not_approve(office: Office) -> None:
+    """Whoever holds its token would be two."""
+    work = office.as_("ci", Role.APPROVER)
+    office.know("ci", Role.APPROVER, service=True)
+    wanted: dict[str, Any] = {"model": MODEL, "version": "1", "reason": "green"}
+    text = refused(
+        office, lambda: prepare(work, office.at("ci"), verdict=Verdict.APPROVE, **wanted)
+    )
+    assert "people decide" in text
+
+
+def test_without_a_directory_nobody_who_signs_in_decides(office: Office) -> None:
+    work = replace(office.as_("grace", Role.APPROVER), directory=None)
+    wanted: dict[str, Any] = {"model": MODEL, "version": "1", "reason": "fine"}
+    text = refused(office, lambda: prepare(work, office.at("g"), verdict=Verdict.APPROVE, **wanted))
+    assert "has no directory" in text
+    why, remedy = obstacles(work, office.case(), Verdict.APPROVE)[0]
+    assert ("no directory" in why, remedy) == (True, "decide where people sign in")
+    assert known_deciders(work) == ()

@@ -10,7 +10,16 @@ from office import MODEL, Office
 
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.promote import champion_lease
-from interlock.actions.reconcile import Reconciled, reconcile, survey
+from interlock.actions.reconcile import (
+    MAX_RECORDED,
+    Finding,
+    Kind,
+    Reconciled,
+    news_of,
+    reconcile,
+    record_findings,
+    survey,
+)
 from interlock.errors import AccessDenied, EvidenceError, StoreUnavailable
 from interlock.governance.audit import Outcome, champion_ledger, decision_ledger
 from interlock.governance.policy import Action, Resource
@@ -74,6 +83,44 @@ def test_alias_changed_by_hand_is_put_back_and_recorded(
     assert record.evidence["tampering"] == (says,)
     assert look(crowned) == Reconciled(MODEL)
     deploy_check(crowned.world.workspace(), MODEL, crowned.at("ci"))
+
+
+def test_findings_of_any_length_fit_into_a_record(crowned: Office) -> None:
+    """Dozens of long texts, in letters that take many bytes; what is left over comes next."""
+    names = ("model_digest", "model_fingerprint", "data_hash", "policy_hash", "audit_owner")
+    versions = ["1", "2", *(crowned.another_version() for _ in range(9))]
+    for version in versions:
+        for number, name in enumerate(names):
+            value = f"{number}{chr(0x1F512) * 2_000}"
+            crowned.client.set_model_version_tag(MODEL, version, name, value)
+    count = len(versions) * len(names)
+    first, second = look(crowned), look(crowned)
+    assert (len(first.put_back), len(second.put_back)) == (MAX_RECORDED, count - MAX_RECORDED)
+    assert look(crowned) == Reconciled(MODEL)
+    record = crowned.world.ledger(champion_ledger(MODEL))[-3]
+    assert (record.action, record.outcome) == ("model:reconcile", Outcome.SUCCEEDED)
+    evidence: dict[str, Any] = dict(record.evidence)
+    assert len(evidence["tampering"]) == len(evidence["digests"]) == MAX_RECORDED
+    assert list(evidence["put_back"]) == list(range(MAX_RECORDED))
+
+
+def test_long_finding_that_lasts_is_recorded_once(crowned: Office) -> None:
+    """Its text is cut in the record; by its digest it is known again."""
+    found = Finding(Kind.TAMPERING, "version 9: " + "long " * 1_000)
+    other = Finding(Kind.TAMPERING, found.what + "!")
+    world = crowned.world
+    with world.authority(role=Role.SCHEDULER).govern(
+        Action.MODEL_RECONCILE,
+        Resource("model", MODEL),
+        crowned.at("reconciler"),
+        ledger=champion_ledger(MODEL),
+        evidence={"tampering": ["version 7: as an earlier version recorded it"]},
+    ):
+        pass
+    work, run = crowned.as_("reconciler", Role.SCHEDULER), crowned.at("reconciler")
+    assert record_findings(work, run, MODEL, (found,)).event_key
+    earlier = Finding(Kind.TAMPERING, "version 7: as an earlier version recorded it")
+    assert news_of(work, MODEL, (found, earlier, other)) == [other]
 
 
 def test_champion_that_the_trail_does_not_know_is_removed(office: Office) -> None:

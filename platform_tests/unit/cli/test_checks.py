@@ -15,6 +15,7 @@ from simulators import FakeClock, MemoryObjectStore
 
 from interlock import definitions
 from interlock.adapters.environment_mark import write_mark
+from interlock.adapters.signer import LocalSigner
 from interlock.cli import checks_machine, checks_platform
 from interlock.cli.checks import Check, Health, checked, fail, ok
 from interlock.definitions import load_products
@@ -195,6 +196,39 @@ def test_identity_where_people_sign_in(tmp_path: Path) -> None:
     require_remedy(nobody)
     known = settings_of(tmp_path, IDENTITY_SOURCE="oidc-proxy", IDENTITY_PUBLIC_KEYS="keys.pem")
     assert checks_platform.identity(known).found == "people sign in (oidc-proxy)"
+
+
+@pytest.mark.parametrize(
+    ("environ", "health", "says"),
+    [
+        ({}, Health.OK, "dev demands none"),
+        ({"ENVIRONMENT": "prod"}, Health.FAIL, "no version is ever approved"),
+        ({"ENVIRONMENT": "prod", "keys": ""}, Health.FAIL, "none counts"),
+        ({"ENVIRONMENT": "prod", "keys": "Account: grace"}, Health.WARN, "of grace: where nobody"),
+        (
+            {"ENVIRONMENT": "prod", "keys": "", "IDENTITY_SOURCE": "local"},
+            Health.OK,
+            "keys of 1 server(s), and of nobody",
+        ),
+        ({"keys": "Account: grace"}, Health.OK, "keys of 0 server(s), and of grace"),
+    ],
+    ids=str,
+)
+def test_whose_approvals_count_is_said(
+    tmp_path: Path,
+    approval_key: LocalSigner,
+    environ: dict[str, str],
+    health: Health,
+    says: str,
+) -> None:
+    if "keys" in environ:
+        named = environ.pop("keys")
+        pem = f"{named}\n{approval_key.public_key.pem.decode()}"
+        environ = {**environ, "APPROVAL_PUBLIC_KEYS": pem}
+    check = checks_platform.approvals(settings_of(tmp_path, AUDIT_RETENTION_DAYS="1", **environ))
+    assert check.health is health
+    assert says in check.found
+    require_remedy(check)
 
 
 def test_waiting_records_are_a_warning(tmp_path: Path) -> None:

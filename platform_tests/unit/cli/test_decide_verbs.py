@@ -41,6 +41,11 @@ def document(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 def test_what_waits_is_shown_with_what_it_lacks(
     desk: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("henry", "judy"):
+        desk.know(name, Role.APPROVER)
+    desk.know("judy", Role.APPROVER, teams=frozenset({"tests"}))
+    desk.know("ci", Role.APPROVER, service=True)
+    desk.know("gone", Role.APPROVER, disabled=True)
     desk.approve("grace", reason="fine by me")
     (found,) = document(capsys, "approvals")["waiting"]
     assert (found["model"], found["version"], found["product"]) == (MODEL, "1", "tiny")
@@ -49,11 +54,16 @@ def test_what_waits_is_shown_with_what_it_lacks(
     assert [(each["subject"], each["reason"]) for each in found["approvals"]] == [
         ("grace", "fine by me")
     ]
+    assert [(each["proof"], each["verified_by"]) for each in found["approvals"]] == [
+        ("a server where they signed in", "local")
+    ]
+    assert found["may_decide"] == ["henry"]
     assert all(gate["passed"] for gate in found["gates"])
     assert found["metrics"]["roc_auc"]["champion"] is None
     shown = call(capsys, "approvals", MODEL)
     assert shown.code == OK
-    assert "1 of 2  grace" in shown.out
+    assert "1 of 2  grace (by a server where they signed in)" in shown.out
+    assert "may decide  henry" in shown.out
     assert f"approve {MODEL} 1 --reason" in shown.out
 
 

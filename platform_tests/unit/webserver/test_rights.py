@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from dagster import DagsterInstance
 from dagster_graphql.schema import create_schema
 from dagster_webserver.webserver import DagsterWebserver
 
+from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision, Resource
 from interlock.governance.policy import PolicyEngine, favourable_context
 from interlock.governance.principal import Environment, Principal, Role
@@ -23,6 +25,7 @@ from interlock.webserver.dagster_names import (
     OF_OWNERS,
     Permissions,
 )
+from interlock.webserver.decisions import of_others
 from interlock.webserver.rights import NEVER, NOBODY, OWNERS_ALONE, UNKNOWN, Rights
 
 ENGINE = PolicyEngine.load()
@@ -171,3 +174,39 @@ def test_contract_private_names_are_touched_in_one_module_alone() -> None:
 def test_contract_what_is_overridden_or_called_is_there(owner: type, names: list[str]) -> None:
     missing = [name for name in names if not hasattr(owner, name)]
     assert missing == [], f"a new Dagster: {owner.__name__} has lost {missing}"
+
+
+@pytest.mark.parametrize("by_owner", [True, False])
+def test_approvers_launch_decisions_and_nothing_else(*, by_owner: bool) -> None:
+    mine = rights(
+        Role.APPROVER, by_owner=by_owner, teams=frozenset({"risk", "interlock/approvers"})
+    )
+    assert enabled(mine) == set()
+    assert mine.depend_on_owners
+    assert {str(name): found.enabled for name, found in mine.for_owner(DECIDERS).items()} == {
+        str(LAUNCH): True
+    }
+    assert not any(found.enabled for found in mine.for_owner("team:risk").values())
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.APPROVER])
+def test_nobody_else_launches_decisions(role: Role) -> None:
+    theirs = rights(role, by_owner=True, teams=frozenset({"interlock/approvers"}))
+    assert not any(found.enabled for found in theirs.for_owner(DECIDERS).values())
+    assert rights(None).for_owner(DECIDERS) == {}
+
+
+def test_button_to_decide_is_about_versions_of_others() -> None:
+    """Whether a version is one's own is asked when a decision is launched."""
+    known = favourable_context(Environment.PROD)
+    bare = replace(known, author=None, requester=None, in_owning_team=None)
+    for context, allowed in ((bare, False), (of_others(Action.MODEL_APPROVE, bare), True)):
+        decision = ENGINE.decide(
+            principal=Principal("grace", Role.APPROVER, "local"),
+            action=Action.MODEL_APPROVE,
+            resource=Resource("model", "any"),
+            environment=Environment.PROD,
+            context=context,
+        )
+        assert decision.allowed is allowed
+    assert of_others(Action.MODEL_PROMOTE, bare) is bare

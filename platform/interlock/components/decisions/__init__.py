@@ -1,0 +1,1 @@
+"""Jobs and sensors about decisions; what is decided and how is in ``interlock.actions``."""
