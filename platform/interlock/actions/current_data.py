@@ -1,0 +1,212 @@
+"""Which data a version is held against: a snapshot, a declared source, or a file somebody names.
+
+Fetching alone, inside a governed action. What the columns mean is decided by the reference;
+rows are read by ``adapters.scored_rows``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from interlock.actions.evidence import Upstream, fetch_verified, require_text, require_upstream
+from interlock.actions.files import require_digest_in
+from interlock.actions.ingest import require_permitted
+from interlock.actions.reference import Reference
+from interlock.actions.workspace import Workspace
+from interlock.adapters.new_file import file_sha256
+from interlock.adapters.scored_rows import load_pipeline, scored_batches
+from interlock.adapters.sources import spool
+from interlock.errors import DataError
+from interlock.governance.policy import Action
+from interlock.ml.monitoring import source_of
+from interlock.ml.source import ParquetSource, Source
+from interlock.product import ModelProduct
+
+
+@dataclass(frozen=True)
+class NewestSnapshot:
+    """The product's validated rows.
+
+    Attributes:
+        upstream: Which, by hash and audit event; None when there is none.
+    """
+
+    upstream: Upstream | None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The source that the product's ``monitoring`` names.
+
+    Attributes:
+        partition: The day or batch; None where it has none.
+    """
+
+    partition: str | None = None
+
+
+@dataclass(frozen=True)
+class GivenFile:
+    """A file on this machine, which somebody named.
+
+    Attributes:
+        path: Where it is.
+        source: How to read it.
+    """
+
+    path: Path
+    source: Source
+
+
+Current = NewestSnapshot | Declared | GivenFile
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The bytes, on this machine.
+
+    Attributes:
+        path: The file.
+        source: How to read it.
+        data_hash: SHA-256 of the bytes.
+        label: What people are told it is.
+        event_key: Audit event that proves it; None where nothing does.
+    """
+
+    path: Path
+    source: Source
+    data_hash: str
+    label: str
+    event_key: str | None = None
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What records say of it."""
+        return {"data_hash": self.data_hash, "data": self.label, "upstream_event": self.event_key}
+
+
+def fetch(workspace: Workspace, product: ModelProduct, current: Current, scratch: Path) -> Fetched:
+    """Copy the bytes here.
+
+    Args:
+        workspace: Where they are.
+        product: Whose data it is.
+        current: Which.
+        scratch: Where to put them.
+
+    Raises:
+        EvidenceError: A snapshot is not proven.
+        DataError: A source cannot be read, is not for products, or a partition is missing.
+        StoreUnavailable: The object store does not answer.
+    """
+    if isinstance(current, NewestSnapshot):
+        return _snapshot(workspace, product, current.upstream, scratch)
+    if isinstance(current, GivenFile):
+        try:
+            digest = file_sha256(current.path)
+        except OSError as error:
+            raise DataError(
+                f"{current.path} cannot be read ({error.strerror or error})",
+                remedy="name a CSV or Parquet file",
+            ) from error
+        return Fetched(current.path, current.source, digest, current.path.name)
+    declared = product.watched.current
+    if declared is None:
+        raise DataError(
+            f"{product.name} declares no data to hold a version against",
+            remedy="add monitoring.current to its defs.yaml, or check its newest snapshot",
+        )
+    source = source_of(declared, current.partition)
+    label = current.partition or declared.kind
+    return fetch_source(workspace, source, scratch, label)
+
+
+def fetch_source(workspace: Workspace, source: Source, scratch: Path, label: str) -> Fetched:
+    """Copy a declared source's bytes here; see ``fetch``."""
+    require_permitted(workspace, source)
+    found = spool(
+        source,
+        directory=scratch,
+        root=workspace.root,
+        store=workspace.store,
+        secret=workspace.secret,
+    )
+    return Fetched(found.path, source, found.sha256, label)
+
+
+def scored(
+    workspace: Workspace,
+    product: ModelProduct,
+    reference: Reference,
+    fetched: Fetched,
+    *,
+    scratch: Path,
+    keep: tuple[str, ...] = (),
+) -> Iterator[pl.DataFrame]:
+    """The rows with the version's scores, in batches.
+
+    Args:
+        workspace: Where the model is.
+        product: Whose version it is.
+        reference: The version.
+        fetched: The rows.
+        scratch: For the model's files.
+        keep: Columns to hand on besides the features.
+
+    Raises:
+        EvidenceError: The model's files are others than were registered.
+        DataError: Columns or values are others than the reference's.
+    """
+    evidence: Mapping[str, Any] = reference.record.evidence
+    folder = scratch / "model"
+    folder.mkdir(exist_ok=True)
+    files = require_digest_in(
+        workspace,
+        require_text(evidence, "model_uri", "registered_version"),
+        require_text(evidence, "model_digest", "registered_version"),
+        folder,
+    )
+    features = [each.name for each in reference.profile.plan.columns][:-1]
+    return scored_batches(
+        fetched.path,
+        fetched.source,
+        plan=reference.profile.plan,
+        pipeline=load_pipeline(files),
+        features=features,
+        null_values=product.contract.null_values,
+        keep=keep,
+    )
+
+
+def _snapshot(
+    workspace: Workspace, product: ModelProduct, upstream: Upstream | None, scratch: Path
+) -> Fetched:
+    evidence = require_upstream(
+        workspace,
+        product=product.name,
+        action=Action.DATA_VALIDATE,
+        upstream=upstream,
+        hash_field="data_hash",
+        asset="validated_data",
+    ).record.evidence
+    sha256 = require_text(evidence, "data_hash", "validated_data")
+    path = scratch / "current.parquet"
+    fetch_verified(
+        workspace,
+        key=require_text(evidence, "accepted_key", "validated_data"),
+        sha256=sha256,
+        path=path,
+        asset="validated_data",
+    )
+    return Fetched(
+        path,
+        ParquetSource(kind="parquet", path=path.name),
+        sha256,
+        f"snapshot {sha256[:12]}",
+        upstream.event_key if upstream else None,
+    )
