@@ -18,6 +18,7 @@ from iam_templates import (
     ARTIFACTS,
     AUDIT,
     DATA,
+    IDENTITY_KEY,
     NAME,
     PREFIX,
     RETENTION_DAYS,
@@ -28,7 +29,14 @@ from iam_templates import (
 Promise = Callable[[Policies, Request], bool]
 POLICIES = Policies.load()
 ROLE = f"{APPROVER.rpartition('/')[0]}/{NAME}-"
-RUN, DAEMON, WEBSERVER = (f"{ROLE}task-{duty}" for duty in ("run", "daemon", "webserver"))
+RUN, DAEMON, WEBSERVER, CONSOLE = (
+    f"{ROLE}task-{duty}" for duty in ("run", "daemon", "webserver", "console")
+)
+# Who knows the person that acts, and may sign for them.
+SIGNING: Mapping[str, frozenset[str]] = {
+    APPROVAL_KEY: frozenset({APPROVER, WEBSERVER, CONSOLE}),
+    IDENTITY_KEY: frozenset({DAEMON, WEBSERVER, CONSOLE}),
+}
 
 # --- Requests that somebody might try ---
 
@@ -194,12 +202,17 @@ def marks_are_the_administrators(policies: Policies, asked: Request) -> bool:
     return asked.principal == ADMINISTRATOR or not policies.may(asked)
 
 
-def approvals_are_signed_by_the_approver_alone(policies: Policies, asked: Request) -> bool:
-    return asked.principal == APPROVER or not policies.may(asked)
+def only_who_knows_who_acts_signs(policies: Policies, asked: Request) -> bool:
+    signs = asked.action == "kms:Sign" and asked.principal in SIGNING[asked.resource]
+    return signs or not policies.may(asked)
 
 
-def tasks_do_not_touch_the_approval_key(policies: Policies, asked: Request) -> bool:
-    return not policies.may(asked)
+def accounts_are_the_web_servers(policies: Policies, asked: Request) -> bool:
+    return asked.principal in {ADMINISTRATOR, WEBSERVER, CONSOLE} or not policies.may(asked)
+
+
+def other_tasks_do_not_touch_keys_that_sign(policies: Policies, asked: Request) -> bool:
+    return asked.principal in SIGNING[asked.resource] or not policies.may(asked)
 
 
 def tasks_come_by_no_other_rights(policies: Policies, asked: Request) -> bool:
@@ -216,6 +229,11 @@ def the_key_outlives_the_trail(policies: Policies, asked: Request) -> bool:
 
 def services_without_data_read_none(policies: Policies, asked: Request) -> bool:
     return not policies.may(asked)
+
+
+def web_servers_read_no_snapshots(policies: Policies, asked: Request) -> bool:
+    of_data = not asked.resource.startswith((f"{DATA}/_interlock/", f"{DATA}/leases/"))
+    return not (of_data and policies.may(asked))
 
 
 def runs_delete_leases_alone(policies: Policies, asked: Request) -> bool:
@@ -250,14 +268,24 @@ PROMISES: Mapping[Promise, st.SearchStrategy[Request]] = {
         st.sampled_from([f"{bucket}/_interlock/environment.json" for bucket in (AUDIT, DATA)]),
         st.sampled_from([*POLICIES.tasks, ANYBODY, ADMINISTRATOR]),
     ),
-    approvals_are_signed_by_the_approver_alone: requests(
-        st.sampled_from(["kms:Sign", "kms:CreateGrant"]), st.just(APPROVAL_KEY)
+    only_who_knows_who_acts_signs: requests(
+        st.sampled_from(["kms:Sign", "kms:CreateGrant"]), st.sampled_from(sorted(SIGNING))
     ),
-    tasks_do_not_touch_the_approval_key: requests(
+    accounts_are_the_web_servers: st.one_of(
+        requests(
+            st.sampled_from(["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]),
+            segments.map(lambda name: f"{ARTIFACTS}/_interlock/people/{name}.json"),
+        ),
+        requests(
+            st.sampled_from([*DELETES[:2], "s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"]),
+            segments.map(lambda name: f"{ARTIFACTS}/credentials/{name}.json"),
+        ),
+    ),
+    other_tasks_do_not_touch_keys_that_sign: requests(
         st.sampled_from(
             [each for each in OF_KEYS if each not in {"kms:GetPublicKey", "kms:Verify"}]
         ),
-        st.just(APPROVAL_KEY),
+        st.sampled_from(sorted(SIGNING)),
         TASKS,
     ),
     tasks_come_by_no_other_rights: requests(
@@ -270,7 +298,12 @@ PROMISES: Mapping[Promise, st.SearchStrategy[Request]] = {
     services_without_data_read_none: requests(
         st.sampled_from(["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:ListBucket"]),
         st.one_of(objects(DATA), objects(AUDIT), st.sampled_from([DATA, AUDIT])),
-        st.sampled_from([DAEMON, WEBSERVER, f"{ROLE}task-mlflow"]),
+        st.sampled_from([DAEMON, f"{ROLE}task-mlflow"]),
+    ),
+    web_servers_read_no_snapshots: requests(
+        st.sampled_from(["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]),
+        objects(DATA),
+        st.sampled_from([WEBSERVER, CONSOLE]),
     ),
     runs_delete_leases_alone: requests(
         st.sampled_from(DELETES),

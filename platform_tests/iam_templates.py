@@ -30,6 +30,7 @@ ARTIFACTS: Final = f"arn:aws:s3:::{NAME}-artifacts-{ACCOUNT}"
 AUDIT: Final = f"arn:aws:s3:::{NAME}-audit-{ACCOUNT}"
 STORAGE_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/storage"
 APPROVAL_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/approval"
+IDENTITY_KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/identity"
 CLUSTER: Final = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{NAME}"
 ADMINISTRATOR: Final = f"arn:aws:iam::{ACCOUNT}:role/administrator"
 APPROVER: Final = f"arn:aws:iam::{ACCOUNT}:role/{NAME}-approver"
@@ -46,9 +47,12 @@ _VALUES: Final[Mapping[str, str]] = {
     "audit_prefix": PREFIX,
     "bucket_arn": AUDIT,
     "cluster_arn": CLUSTER,
+    "console_role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-task-console",
+    "daemon_role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-task-daemon",
     "cluster_name": NAME,
     "data_bucket_arn": DATA,
     "environment": "staging",
+    "identity_key_arn": IDENTITY_KEY,
     "maximum_retention_days": str(RETENTION_DAYS + 1),
     "minimum_retention_days": str(RETENTION_DAYS - 1),
     "name": NAME,
@@ -59,6 +63,7 @@ _VALUES: Final[Mapping[str, str]] = {
     "run_task_definition_family": f"{NAME}-run",
     "run_task_role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-task-run",
     "storage_key_arn": STORAGE_KEY,
+    "webserver_role_arn": f"arn:aws:iam::{ACCOUNT}:role/{NAME}-task-webserver",
 }
 
 
@@ -96,7 +101,8 @@ class Policies:
     """All policies of the imagined environment.
 
     Attributes:
-        documents: By name of the template, ``bucket-private`` for the data bucket.
+        documents: By name of the template, ``bucket-private`` for the data bucket, and the same
+            template as ``bucket-artifacts`` for the artifact bucket.
     """
 
     documents: Mapping[str, Any]
@@ -106,6 +112,7 @@ class Policies:
         """Reads every template that is there."""
         documents = {name: document_of(name) for name in names()}
         documents["bucket-private"] = document_of("bucket-private", bucket_arn=DATA)
+        documents["bucket-artifacts"] = document_of("bucket-private", bucket_arn=ARTIFACTS)
         return cls(documents)
 
     def but(self, **changed: Any) -> Policies:
@@ -156,9 +163,13 @@ class Policies:
     def may(self, request: Request) -> bool:
         """Whether IAM and the policy of bucket or key together let a request through."""
         role = self.roles[request.principal]
-        keys = {STORAGE_KEY: "key-storage", APPROVAL_KEY: "key-approval"}
+        keys = {
+            STORAGE_KEY: "key-storage",
+            APPROVAL_KEY: "key-approval",
+            IDENTITY_KEY: "key-identity",
+        }
         if request.resource in keys:
             return may_use_key(request, role, self.read[keys[request.resource]])
-        buckets = {AUDIT: "bucket-audit", DATA: "bucket-private"}
+        buckets = {AUDIT: "bucket-audit", DATA: "bucket-private", ARTIFACTS: "bucket-artifacts"}
         bucket = buckets.get(request.resource.split("/")[0])
         return is_allowed(request, role, None if bucket is None else self.read[bucket])

@@ -23,6 +23,7 @@ SERVICES: Final = (
     "mlflow",
     "code-server",
     "dagster-webserver",
+    "console",
     "dagster-daemon",
     "dagster-exporter",
     "drift-monitor",

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from iam_evaluator import Request
 from iam_promises import (
+    CONSOLE,
     POLICIES,
     PROMISES,
     RIGHT,
     RUN,
+    SIGNING,
+    WEBSERVER,
     Promise,
-    approvals_are_signed_by_the_approver_alone,
+    accounts_are_the_web_servers,
     buckets_are_the_administrators,
     marks_are_the_administrators,
     no_lock_is_short,
@@ -31,14 +34,16 @@ from iam_promises import (
     nothing_is_overwritten,
     nothing_is_written_without_the_lock,
     nothing_of_the_trail_is_deleted,
+    only_who_knows_who_acts_signs,
+    other_tasks_do_not_touch_keys_that_sign,
     runs_delete_leases_alone,
     runs_keep_away_from_models,
     segments,
     services_without_data_read_none,
     storage_key_is_used_through_aws_services,
     tasks_come_by_no_other_rights,
-    tasks_do_not_touch_the_approval_key,
     the_key_outlives_the_trail,
+    web_servers_read_no_snapshots,
 )
 from iam_templates import (
     ADMINISTRATOR,
@@ -48,6 +53,7 @@ from iam_templates import (
     ARTIFACTS,
     AUDIT,
     DATA,
+    IDENTITY_KEY,
     PREFIX,
     STORAGE_KEY,
     Policies,
@@ -93,6 +99,26 @@ def test_approver_signs_and_everybody_may_verify() -> None:
         assert POLICIES.may(Request(role, "kms:Verify", APPROVAL_KEY, RIGHT))
 
 
+@pytest.mark.parametrize("key", sorted(SIGNING))
+def test_who_knows_who_acts_signs_for_them_and_no_run_does(key: str) -> None:
+    signing = {
+        role for role in POLICIES.roles if POLICIES.may(Request(role, "kms:Sign", key, RIGHT))
+    }
+    assert signing == SIGNING[key]
+    for role in signing - {APPROVER}:
+        assert POLICIES.may(Request(role, "kms:GetPublicKey", key, RIGHT))
+
+
+@pytest.mark.parametrize("role", [WEBSERVER, CONSOLE])
+def test_web_servers_keep_accounts_and_add_to_the_trail(role: str) -> None:
+    for action in ("s3:GetObject", "s3:PutObject"):
+        for prefix in ("_interlock/people", "credentials"):
+            assert POLICIES.may(Request(role, action, f"{ARTIFACTS}/{prefix}/ada.json", RIGHT))
+    event = f"{AUDIT}/{PREFIX}2026/11/21/x/00000001.json"
+    assert POLICIES.may(Request(role, "s3:PutObject", event, RIGHT))
+    assert POLICIES.may(Request(RUN, "s3:GetObject", f"{ARTIFACTS}/_interlock/people/a", RIGHT))
+
+
 def test_administrator_changes_the_lock_and_cannot_sign() -> None:
     change = Request(ADMINISTRATOR, "s3:PutBucketObjectLockConfiguration", AUDIT, RIGHT)
     assert POLICIES.may(change)
@@ -116,13 +142,20 @@ OPEN_KEY: Any = {
     ],
 }
 # As if nobody had written a policy for bucket or key.
-ROLES_ALONE = POLICIES.but(bucket_audit=NO_POLICY, bucket_private=NO_POLICY, key_approval=OPEN_KEY)
+ROLES_ALONE = POLICIES.but(
+    bucket_audit=NO_POLICY,
+    bucket_private=NO_POLICY,
+    bucket_artifacts=NO_POLICY,
+    key_approval=OPEN_KEY,
+    key_identity=OPEN_KEY,
+)
 KEPT_BY_ROLES: tuple[Promise, ...] = (
     nothing_of_the_trail_is_deleted,
     buckets_are_the_administrators,
     marks_are_the_administrators,
-    approvals_are_signed_by_the_approver_alone,
-    tasks_do_not_touch_the_approval_key,
+    only_who_knows_who_acts_signs,
+    other_tasks_do_not_touch_keys_that_sign,
+    accounts_are_the_web_servers,
     tasks_come_by_no_other_rights,
     runs_delete_leases_alone,
     runs_keep_away_from_models,
@@ -218,29 +251,51 @@ MUTANTS: Mapping[str, tuple[Promise, Policies]] = {
         POLICIES.without("bucket-private", "MarkByTheAdministratorAlone"),
     ),
     "everybody signs": (
-        approvals_are_signed_by_the_approver_alone,
+        only_who_knows_who_acts_signs,
         POLICIES.without("key-approval", "SignedByNobodyElse")
         .allowing("key-approval", "kms:Nothing", "*")
         .but(key_approval=OPEN_KEY),
     ),
     "administrator's key policy lets the account sign": (
-        approvals_are_signed_by_the_approver_alone,
+        only_who_knows_who_acts_signs,
         POLICIES.without("key-approval", "SignedByNobodyElse").but(
             key_approval={
                 **POLICIES.documents["key-approval"],
                 "Statement": [
                     {**each, "Condition": {}}
                     for each in POLICIES.documents["key-approval"]["Statement"]
-                    if each["Sid"] == "SignedByTheApprover"
+                    if each["Sid"] == "SignedByWhoKnowsTheApprover"
                 ],
             }
         ),
     ),
     "run may sign, and the key's policy leaves it to IAM": (
-        tasks_do_not_touch_the_approval_key,
-        ROLES_ALONE.without("task-run", "NeverTouchTheApproversKey").allowing(
+        other_tasks_do_not_touch_keys_that_sign,
+        ROLES_ALONE.without("task-run", "NeverTouchKeysThatSign").allowing(
             "task-run", "kms:Sign", APPROVAL_KEY
         ),
+    ),
+    "run may say who acts, and the key's policy leaves it to IAM": (
+        other_tasks_do_not_touch_keys_that_sign,
+        ROLES_ALONE.without("task-run", "NeverTouchKeysThatSign").allowing(
+            "task-run", "kms:Sign", IDENTITY_KEY
+        ),
+    ),
+    "identity key's policy lets everybody sign": (
+        only_who_knows_who_acts_signs,
+        POLICIES.but(key_identity=OPEN_KEY),
+    ),
+    "passwords are read by whoever may read the bucket": (
+        accounts_are_the_web_servers,
+        POLICIES.without("bucket-artifacts", "WhatProvesThemIsReadByWebServersAlone"),
+    ),
+    "accounts are changed by whoever may write to the bucket": (
+        accounts_are_the_web_servers,
+        POLICIES.without("bucket-artifacts", "AccountsByWebServersAlone"),
+    ),
+    "console reads data": (
+        web_servers_read_no_snapshots,
+        POLICIES.allowing("task-console", "s3:GetObject", f"{DATA}/*"),
     ),
     "run takes another role": (
         tasks_come_by_no_other_rights,
@@ -254,9 +309,9 @@ MUTANTS: Mapping[str, tuple[Promise, Policies]] = {
         the_key_outlives_the_trail,
         POLICIES.without("key-storage", "KeyOutlivesTheTrail"),
     ),
-    "webserver reads data": (
+    "daemon reads data": (
         services_without_data_read_none,
-        POLICIES.allowing("task-webserver", "s3:GetObject", f"{DATA}/*"),
+        POLICIES.allowing("task-daemon", "s3:GetObject", f"{DATA}/*"),
     ),
     "run deletes snapshots": (
         runs_delete_leases_alone,

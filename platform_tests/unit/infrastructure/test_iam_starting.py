@@ -36,10 +36,14 @@ def test_the_daemon_alone_starts_tasks_and_hands_out_two_roles() -> None:
 # What the containers of each family are handed; containers.tf, which Terraform's own test compares.
 SECRETS: Mapping[str, frozenset[str]] = {
     "run": frozenset({"dagster_secret", "signing_key_secret"}),
-    "jobs": frozenset(),
+    "jobs": frozenset({"jobs_token_secret"}),
     "databases": frozenset({"master_secret", "dagster_secret", "mlflow_secret"}),
 }
-SERVICES = ("code-server", "dagster-daemon", "dagster-webserver", "mlflow")
+ALL_SECRETS = (
+    *("dagster_secret", "master_secret", "mlflow_secret", "signing_key_secret"),
+    *("exporter_token_secret", "jobs_token_secret"),
+)
+SERVICES = ("code-server", "console", "dagster-daemon", "dagster-webserver", "mlflow")
 FAMILIES = (*SECRETS, *SERVICES)
 # Registers every family's definition, with its roles, and could have any of them do anything: who
 # may sign in as it is GitHub's environment to decide.
@@ -64,7 +68,7 @@ def secrets_within_reach(policies: Policies, role: str) -> set[str]:
         secret
         for passed in policies.roles.keys() - {ADMINISTRATOR, ANYBODY}
         if policies.may(Request(role, "iam:PassRole", passed, TO_TASKS))
-        for secret in ("dagster_secret", "master_secret", "mlflow_secret", "signing_key_secret")
+        for secret in ALL_SECRETS
         if policies.may(
             Request(
                 passed,
@@ -92,7 +96,7 @@ def reach_too_far(policies: Policies) -> set[str]:
 def test_who_starts_tasks_passes_no_role_that_reads_more_than_these_need() -> None:
     assert reach_too_far(POLICIES) == set()
     assert started_by(POLICIES, f"{ROLE}delivery-watch") == {"jobs"}
-    assert secrets_within_reach(POLICIES, f"{ROLE}delivery-watch") == set()
+    assert secrets_within_reach(POLICIES, f"{ROLE}delivery-watch") == SECRETS["jobs"]
     assert secrets_within_reach(POLICIES, DAEMON) == SECRETS["run"]
 
 
@@ -108,7 +112,7 @@ def test_execution_roles_read_what_their_family_is_handed(family: str) -> None:
     reader = f"{ROLE}execution-{family}"
     read = {
         secret
-        for secret in ("dagster_secret", "master_secret", "mlflow_secret", "signing_key_secret")
+        for secret in ALL_SECRETS
         if POLICIES.may(
             Request(
                 reader,

@@ -25,7 +25,7 @@ module "stack" {
   deletion_protection = false
   nat_gateways        = 1 # for public images and data sources
 
-  settings = { IDENTITY_SOURCE = "env", RUN_ROLE = "ml_engineer" }
+  settings = { IDENTITY_SOURCE = "oidc-proxy", RUN_ROLE = "ml_engineer" }
 
   database = { min_capacity = 0.5, max_capacity = 2, instances = 1, backup_retention_days = 1 }
   run      = { cpu = 1024, memory = 4096, storage = 30, max_concurrent = 4 }
@@ -34,6 +34,7 @@ module "stack" {
     dagster-webserver = { cpu = 256, memory = 1024 }
     dagster-daemon    = { cpu = 256, memory = 1024 }
     mlflow            = { cpu = 512, memory = 2048 }
+    console           = { cpu = 256, memory = 1024 }
     dagster-exporter  = { cpu = 256, memory = 512 }
     drift-monitor     = { cpu = 256, memory = 1024 }
   }

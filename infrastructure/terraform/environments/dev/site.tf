@@ -39,6 +39,7 @@ locals {
     hosts                    = var.hosts
     certificate_arn          = var.certificate_arn
     oidc                     = var.oidc
+    people                   = var.people
     image_tag                = var.image_tag
     notification_email       = var.notification_email
     github_repository        = var.github_repository

@@ -103,8 +103,8 @@ variable "allowed_cidrs" {
 }
 
 variable "hosts" {
-  description = "Host names of Dagster and MLflow."
-  type        = object({ dagster = string, mlflow = string })
+  description = "Host names of Dagster, the console and MLflow."
+  type        = object({ dagster = string, console = string, mlflow = string })
 
   validation {
     condition     = alltrue([for host in values(var.hosts) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))])
@@ -113,7 +113,7 @@ variable "hosts" {
 }
 
 variable "certificate_arn" {
-  description = "ACM certificate for both host names, in the same region."
+  description = "ACM certificate for all host names, in the same region."
   type        = string
 
   validation {
@@ -129,6 +129,21 @@ variable "oidc" {
   validation {
     condition     = alltrue([for url in [var.oidc.issuer, var.oidc.authorization_endpoint, var.oidc.token_endpoint, var.oidc.user_info_endpoint] : startswith(url, "https:")])
     error_message = "Issuer and endpoints begin with https."
+  }
+}
+
+variable "people" {
+  description = "What the identity provider's claims mean here (docs/identity.md): the claim that names a person, the one with their groups, and the role and teams of groups. The first role that fits is theirs."
+  type = object({
+    subject = optional(string, "email")
+    groups  = optional(string, "groups")
+    roles   = list(object({ group = string, role = string }))
+    teams   = optional(list(object({ group = string, team = string })), [])
+  })
+
+  validation {
+    condition     = length(var.people.roles) > 0
+    error_message = "people gives at least one group a role."
   }
 }
 

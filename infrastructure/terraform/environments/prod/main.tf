@@ -27,7 +27,7 @@ module "stack" {
   log_retention_days = 365
   nat_gateways       = 3 # no zone depends on another
 
-  settings = { IDENTITY_SOURCE = "env", RUN_ROLE = "ml_engineer" }
+  settings = { IDENTITY_SOURCE = "oidc-proxy", RUN_ROLE = "ml_engineer" }
 
   database = { min_capacity = 2, max_capacity = 32, instances = 2, backup_retention_days = 35 }
   run      = { cpu = 4096, memory = 16384, storage = 100, max_concurrent = 50 }
@@ -36,6 +36,7 @@ module "stack" {
     dagster-webserver = { cpu = 1024, memory = 2048, min = 2, max = 6 }
     dagster-daemon    = { cpu = 1024, memory = 4096 }
     mlflow            = { cpu = 2048, memory = 4096, min = 2, max = 8 }
+    console           = { cpu = 256, memory = 1024 }
     dagster-exporter  = { cpu = 256, memory = 512 }
     drift-monitor     = { cpu = 1024, memory = 4096 }
   }

@@ -24,7 +24,7 @@ module "stack" {
   log_retention_days = 90
   nat_gateways       = 1
 
-  settings = { IDENTITY_SOURCE = "env", RUN_ROLE = "ml_engineer" }
+  settings = { IDENTITY_SOURCE = "oidc-proxy", RUN_ROLE = "ml_engineer" }
 
   database = { min_capacity = 0.5, max_capacity = 8, instances = 2, backup_retention_days = 7 }
   run      = { cpu = 2048, memory = 8192, storage = 50, max_concurrent = 10 }
@@ -33,6 +33,7 @@ module "stack" {
     dagster-webserver = { cpu = 512, memory = 1024, min = 1, max = 2 }
     dagster-daemon    = { cpu = 512, memory = 1024 }
     mlflow            = { cpu = 1024, memory = 2048, min = 1, max = 2 }
+    console           = { cpu = 256, memory = 1024 }
     dagster-exporter  = { cpu = 256, memory = 512 }
     drift-monitor     = { cpu = 512, memory = 2048 }
   }

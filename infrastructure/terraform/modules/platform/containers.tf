@@ -10,6 +10,8 @@ locals {
     dagster_password = "${var.database.dagster_secret_arn}:${local.password}"
     mlflow_password  = "${var.database.mlflow_secret_arn}:${local.password}"
     signing_key      = aws_secretsmanager_secret.signing_key.arn
+    exporter_token   = aws_secretsmanager_secret.token["exporter"].arn
+    jobs_token       = aws_secretsmanager_secret.token["jobs"].arn
   }
 
   # Where things are stored, and for which environment. No endpoint and no key: S3 of this region, with the
@@ -24,6 +26,22 @@ locals {
     MLFLOW_TRACKING_URI      = "http://mlflow.${local.namespace}:${local.ports.mlflow}"
     MLFLOW_DISABLE_TELEMETRY = "true"
     GIT_PYTHON_REFRESH       = "quiet" # no git in the images, and none needed
+  }
+
+  # How Interlock decides, and whose signatures it believes.
+  governance = merge(var.settings, {
+    APPROVAL_PUBLIC_KEYS = var.signing.approval_public_keys
+    IDENTITY_PUBLIC_KEYS = var.signing.identity_public_keys
+  })
+
+  # For those that know who acts. No run and no code server is told of either key.
+  sign_identities = { IDENTITY_KEY = "awskms:///${var.signing.identity_key_alias}" }
+  sign_decisions  = { APPROVAL_KEY = "awskms:///${var.signing.approval_key_alias}" }
+  web = {
+    IDENTITY_MAPPING = jsonencode(merge(var.people, {
+      proxy = { kind = "alb", issuer = var.oidc.issuer, client_id = var.oidc.client_id, signer = aws_lb.this.arn }
+    }))
+    INTERLOCK_HOME = "/tmp/interlock"
   }
 
   # Dagster's instance, for everything that opens it (docker/dagster/aws/dagster.yaml).
@@ -46,7 +64,7 @@ locals {
   }
   workspace = "/opt/dagster/aws/workspace.yaml"
 
-  run_environment = merge(local.storage, var.settings, local.instance)
+  run_environment = merge(local.storage, local.governance, local.instance)
   run_secrets = {
     DAGSTER_DB_PASSWORD = local.secrets.dagster_password
     RUN_SIGNING_KEY     = local.secrets.signing_key
@@ -70,21 +88,39 @@ locals {
       group       = "code-server"
     }
     dagster-webserver = {
-      image       = "dagster"
-      command     = ["dagster-webserver", "--host", "0.0.0.0", "--port", tostring(local.ports.dagster-webserver), "--workspace", local.workspace]
-      environment = local.instance
+      image = "dagster"
+      command = [
+        "python", "-m", "interlock.webserver", "--host=0.0.0.0", "--port=${local.ports.dagster-webserver}", "--workspace=${local.workspace}",
+        "--https", "--allowed-host=${var.hosts.dagster}",
+        "--allowed-host=dagster-webserver.${local.namespace}:${local.ports.dagster-webserver}",
+      ]
+      environment = merge(local.storage, local.governance, local.instance, local.sign_identities, local.sign_decisions, local.web)
       secrets     = { DAGSTER_DB_PASSWORD = local.secrets.dagster_password }
-      health      = ["CMD", "python", "-c", format(local.fetch, local.ports.dagster-webserver, "/server_info")]
+      health      = ["CMD", "python", "-c", format(local.fetch, local.ports.dagster-webserver, "/healthz")]
       start       = 90
       writable    = ["tmp"]
       spool       = null
       duty        = "webserver"
       group       = "dagster-webserver"
     }
+    console = {
+      image = "dagster"
+      command = [
+        "python", "-m", "interlock.console", "--host=0.0.0.0", "--port=${local.ports.console}", "--https", "--allowed-host=${var.hosts.console}",
+      ]
+      environment = merge(local.storage, local.governance, local.sign_identities, local.sign_decisions, local.web)
+      secrets     = {}
+      health      = ["CMD", "python", "-c", format(local.fetch, local.ports.console, "/healthz")]
+      start       = 90
+      writable    = ["tmp"]
+      spool       = null
+      duty        = "console"
+      group       = "console"
+    }
     dagster-daemon = {
       image   = "dagster"
       command = ["dagster-daemon", "run", "--workspace", local.workspace]
-      environment = merge(local.instance, {
+      environment = merge(local.storage, local.governance, local.instance, local.sign_identities, {
         # For the health check, which asks the database itself.
         PGHOST     = var.database.endpoint
         PGPORT     = tostring(var.database.port)
@@ -136,7 +172,7 @@ locals {
         "--service=postgres=${var.database.endpoint}:${var.database.port}",
       ]
       environment = {}
-      secrets     = {}
+      secrets     = { IDENTITY_TOKEN = local.secrets.exporter_token }
       health      = ["CMD", "python", "-c", format(local.fetch, local.ports.dagster-exporter, "/metrics")]
       start       = 60
       writable    = ["tmp", "scratch"]
@@ -147,7 +183,7 @@ locals {
     drift-monitor = {
       image       = "platform"
       command     = ["python", "-m", "monitoring.drift_monitor", "--host", "0.0.0.0"]
-      environment = merge(local.storage, var.settings)
+      environment = merge(local.storage, local.governance)
       secrets     = {}
       health      = ["CMD", "python", "-c", format(local.fetch, local.ports.drift-monitor, "/metrics")]
       start       = 60
@@ -174,12 +210,12 @@ locals {
     jobs = {
       image   = "platform"
       command = ["interlock", "doctor"]
-      environment = merge(local.storage, var.settings, {
+      environment = merge(local.storage, local.governance, {
         IDENTITY_SOURCE = "env"
         RUN_OWNER       = "${var.name}-jobs"
         RUN_ROLE        = "ml_engineer"
       })
-      secrets  = {}
+      secrets  = { IDENTITY_TOKEN = local.secrets.jobs_token } # with which the smoke test asks the web server
       health   = null
       start    = 0
       writable = ["tmp", "scratch"]

@@ -1,9 +1,10 @@
-# The way in: HTTPS alone, sign-in at the identity provider first, then Dagster or MLflow by host name. Code
+# The way in: HTTPS alone, sign-in at the identity provider first, then Dagster, the console or MLflow by host name. Code
 # server, exporters and the database are not reachable from here.
 
 locals {
   pages = {
-    dagster = { service = "dagster-webserver", host = var.hosts.dagster, health = "/server_info", priority = 10 }
+    dagster = { service = "dagster-webserver", host = var.hosts.dagster, health = "/healthz", priority = 10 }
+    console = { service = "console", host = var.hosts.console, health = "/healthz", priority = 30 }
     mlflow  = { service = "mlflow", host = var.hosts.mlflow, health = "/health", priority = 20 }
   }
 }

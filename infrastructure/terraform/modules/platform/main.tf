@@ -1,8 +1,8 @@
-# The platform's processes on ECS: one Fargate service each for web server, daemon, code server, MLflow
-# and the two exporters, and the task definitions of runs and jobs. It mirrors docker-compose.yml:
+# The platform's processes on ECS: one Fargate service each for web server, console, daemon, code server,
+# MLflow and the two exporters, and the task definitions of runs and jobs. It mirrors docker-compose.yml:
 # same images, same variables, same health checks.
 #
-#   main.tf             cluster, names in the VPC, logs, the signing key
+#   main.tf             cluster, names in the VPC, logs, the signing key, tokens of services
 #   roles.tf            a role per duty, from ../../policies
 #   security_groups.tf  which port is open to whom
 #   load_balancer.tf    the way in, with sign-in
@@ -25,6 +25,7 @@ locals {
   cluster_name = var.name
   ports = {
     code-server       = 4000
+    console           = 8080
     dagster-webserver = 3000
     mlflow            = 5000
     dagster-exporter  = 9200
@@ -99,4 +100,25 @@ resource "aws_secretsmanager_secret_version" "signing_key" {
   secret_id                = aws_secretsmanager_secret.signing_key.id
   secret_string_wo         = var.run_signing_key
   secret_string_wo_version = var.signing_key_version
+}
+
+# Tokens of the service accounts that ask the web server. An administrator adds the account, and puts its token in
+# place of the one that is believed by nobody; until then they are refused, and an alert says so.
+resource "aws_secretsmanager_secret" "token" {
+  #checkov:skip=CKV2_AWS_57:Renewed with `interlock user renew`, which is the one that knows the new token
+  for_each = toset(["exporter", "jobs"])
+
+  name                    = "${var.name}/${each.key}-token"
+  description             = "IDENTITY_TOKEN of the service account ${each.key}"
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = var.force_destroy ? 0 : 30
+  tags                    = var.tags
+}
+
+resource "aws_secretsmanager_secret_version" "token" {
+  for_each = aws_secretsmanager_secret.token
+
+  secret_id                = each.value.id
+  secret_string_wo         = "nobody"
+  secret_string_wo_version = 1 # later ones are the administrator's
 }

@@ -3,13 +3,13 @@
 # databases ask AWS for nothing: their roles have no policy at all.
 
 locals {
-  duties = toset(["run", "code-server", "webserver", "daemon", "mlflow", "monitoring", "jobs"])
+  duties = toset(["run", "code-server", "webserver", "console", "daemon", "mlflow", "monitoring", "jobs"])
   idle   = toset(["exporter", "databases"])
 
   # What the templates name. Every template takes what it needs of it.
   policy_values = {
     account_id                 = local.account_id
-    approval_key_arn           = var.approval_key_arn
+    approval_key_arn           = var.signing.approval_key_arn
     artifact_bucket_arn        = var.artifact_bucket.arn
     audit_bucket_arn           = var.audit_bucket.arn
     audit_prefix               = local.audit_prefix
@@ -18,6 +18,9 @@ locals {
     dagster_secret_arn         = var.database.dagster_secret_arn
     data_bucket_arn            = var.data_bucket.arn
     environment                = var.environment
+    exporter_token_secret_arn  = aws_secretsmanager_secret.token["exporter"].arn
+    identity_key_arn           = var.signing.identity_key_arn
+    jobs_token_secret_arn      = aws_secretsmanager_secret.token["jobs"].arn
     master_secret_arn          = var.database.master_secret_arn
     mlflow_secret_arn          = var.database.mlflow_secret_arn
     name                       = var.name

@@ -3,14 +3,16 @@
 
 locals {
   groups = toset([
-    "code-server", "dagster-webserver", "dagster-daemon", "mlflow", "dagster-exporter", "drift-monitor",
+    "code-server", "dagster-webserver", "console", "dagster-daemon", "mlflow", "dagster-exporter", "drift-monitor",
     "run", "jobs", "spool", "load-balancer",
   ])
   tasks = setsubtract(local.groups, ["spool", "load-balancer"])
 
   flows = [
     { from = "load-balancer", to = "dagster-webserver", port = local.ports.dagster-webserver },
+    { from = "load-balancer", to = "console", port = local.ports.console },
     { from = "load-balancer", to = "mlflow", port = local.ports.mlflow },
+    { from = "console", to = "mlflow", port = local.ports.mlflow },
     { from = "dagster-webserver", to = "code-server", port = local.ports.code-server },
     { from = "dagster-daemon", to = "code-server", port = local.ports.code-server },
     { from = "code-server", to = "mlflow", port = local.ports.mlflow },
@@ -134,6 +136,20 @@ resource "aws_vpc_security_group_egress_rule" "identity_provider" {
   security_group_id = aws_security_group.this["load-balancer"].id
   cidr_ipv4         = "0.0.0.0/0"
   description       = "To the token endpoint of the identity provider"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  tags              = var.tags
+}
+
+# The load balancer signs its tokens with keys that AWS publishes at an address without a fixed network; whoever
+# checks tokens asks for them there.
+resource "aws_vpc_security_group_egress_rule" "token_keys" {
+  for_each = toset(["dagster-webserver", "console"])
+
+  security_group_id = aws_security_group.this[each.key].id
+  cidr_ipv4         = "0.0.0.0/0"
+  description       = "To the public keys of the load balancer"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

@@ -130,13 +130,24 @@ variable "storage_key_arn" {
   }
 }
 
-variable "approval_key_arn" {
-  description = "KMS key that signs approvals; every role of a task is denied it."
-  type        = string
+variable "signing" {
+  description = "The two keys that sign: their ARNs, aliases, and what checks their signatures, PEM. No run may use either."
+  type = object({
+    approval_key_arn     = string
+    approval_key_alias   = string
+    approval_public_keys = string
+    identity_key_arn     = string
+    identity_key_alias   = string
+    identity_public_keys = string
+  })
 
   validation {
-    condition     = can(regex("^arn:[a-z-]+:kms:", var.approval_key_arn))
-    error_message = "approval_key_arn is the ARN of a KMS key."
+    condition     = alltrue([for arn in [var.signing.approval_key_arn, var.signing.identity_key_arn] : can(regex("^arn:[a-z-]+:kms:", arn))])
+    error_message = "signing names two KMS keys by ARN."
+  }
+  validation {
+    condition     = alltrue([for alias in [var.signing.approval_key_alias, var.signing.identity_key_alias] : startswith(alias, "alias/")])
+    error_message = "Aliases begin with alias/."
   }
 }
 
@@ -190,7 +201,7 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
-      "ALLOWED_PROD_ROLES", "APPROVAL_PUBLIC_KEYS", "RUN_TEAMS", "ALLOWED_STAGING_ROLES", "AUDIT_LOG_PREFIX", "AUDIT_RETENTION_DAYS", "BASELINE_DATA_HASH",
+      "ALLOWED_PROD_ROLES", "RUN_TEAMS", "ALLOWED_STAGING_ROLES", "AUDIT_LOG_PREFIX", "AUDIT_RETENTION_DAYS", "BASELINE_DATA_HASH",
       "DRIFT_THRESHOLD", "IDENTITY_SOURCE", "MIN_ACCURACY", "MIN_F1_SCORE", "RUN_OWNER", "RUN_ROLE",
     ])) == 0
     error_message = "settings holds variables of .env.example that say how Interlock decides; addresses, buckets and secrets come from this module."
@@ -216,15 +227,16 @@ variable "sizes" {
     dagster-webserver = { cpu = 512, memory = 1024, min = 1, max = 4 }
     dagster-daemon    = { cpu = 512, memory = 1024 }
     mlflow            = { cpu = 1024, memory = 2048, min = 1, max = 4 }
+    console           = { cpu = 256, memory = 1024 }
     dagster-exporter  = { cpu = 256, memory = 512 }
     drift-monitor     = { cpu = 512, memory = 2048 }
   }
 
   validation {
     condition = toset(keys(var.sizes)) == toset([
-      "code-server", "dagster-webserver", "dagster-daemon", "mlflow", "dagster-exporter", "drift-monitor",
+      "code-server", "dagster-webserver", "console", "dagster-daemon", "mlflow", "dagster-exporter", "drift-monitor",
     ])
-    error_message = "sizes names exactly code-server, dagster-webserver, dagster-daemon, mlflow, dagster-exporter and drift-monitor."
+    error_message = "sizes names exactly code-server, dagster-webserver, console, dagster-daemon, mlflow, dagster-exporter and drift-monitor."
   }
   validation {
     condition = alltrue([for size in values(var.sizes) :
@@ -236,8 +248,8 @@ variable "sizes" {
     error_message = "Each service has at least one task, and max is not below min."
   }
   validation {
-    condition     = alltrue([for service in ["dagster-daemon", "dagster-exporter", "drift-monitor"] : try(var.sizes[service].max, 1) == 1])
-    error_message = "dagster-daemon, dagster-exporter and drift-monitor run once: a second daemon would start every tick twice, a second exporter would report everything twice."
+    condition     = alltrue([for service in ["dagster-daemon", "console", "dagster-exporter", "drift-monitor"] : try(var.sizes[service].max, 1) == 1])
+    error_message = "dagster-daemon, console, dagster-exporter and drift-monitor run once: a second daemon would start every tick twice, a second exporter report everything twice, a second console not know the forms of the first."
   }
 }
 
@@ -301,12 +313,31 @@ variable "batch_job_definition" {
 # Who reaches it.
 
 variable "hosts" {
-  description = "Host names of Dagster and MLflow at the load balancer; the certificate must cover both."
-  type        = object({ dagster = string, mlflow = string })
+  description = "Host names of Dagster, the console and MLflow at the load balancer; the certificate must cover all."
+  type        = object({ dagster = string, console = string, mlflow = string })
 
   validation {
-    condition     = alltrue([for host in values(var.hosts) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))]) && var.hosts.dagster != var.hosts.mlflow
-    error_message = "hosts holds two different fully qualified names in lower case."
+    condition     = alltrue([for host in values(var.hosts) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))]) && length(distinct(values(var.hosts))) == 3
+    error_message = "hosts holds three different fully qualified names in lower case."
+  }
+}
+
+variable "people" {
+  description = "What the identity provider's claims mean here (docs/identity.md): the claim that names a person, the one with their groups, and the role and teams of groups. The first role that fits is theirs."
+  type = object({
+    subject = optional(string, "email")
+    groups  = optional(string, "groups")
+    roles   = list(object({ group = string, role = string }))
+    teams   = optional(list(object({ group = string, team = string })), [])
+  })
+
+  validation {
+    condition     = length(var.people.roles) > 0 && alltrue([for each in var.people.roles : contains(["viewer", "data_scientist", "ml_engineer", "approver", "auditor", "platform_admin"], each.role)])
+    error_message = "people gives at least one group a role: viewer, data_scientist, ml_engineer, approver, auditor or platform_admin."
+  }
+  validation {
+    condition     = alltrue([for each in var.people.teams : can(regex("^[A-Za-z0-9_-]+$", each.team))])
+    error_message = "Teams are named as products name them: letters, digits, hyphens, underscores."
   }
 }
 

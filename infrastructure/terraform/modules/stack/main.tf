@@ -13,6 +13,9 @@ locals {
   partition         = data.aws_partition.current.partition
   approver_role_arn = "arn:${local.partition}:iam::${local.account_id}:role/${local.name}-approver"
 
+  # Who knows the person that acts, and signs for them.
+  signing_role_arns = { for duty in ["webserver", "console", "daemon"] : duty => "arn:${local.partition}:iam::${local.account_id}:role/${local.name}-task-${duty}" }
+
   # Names that two modules have to agree on before either exists.
   batch_job_queue      = "${local.name}-burst"
   batch_job_definition = "${local.name}-run"
@@ -36,6 +39,7 @@ module "storage" {
   retention_days         = var.retention_days
   administrator_role_arn = var.site.administrator_role_arn
   approver_role_arn      = local.approver_role_arn
+  signing_role_arns      = local.signing_role_arns
   replication            = var.site.replication
   log_retention_days     = var.log_retention_days
   force_destroy          = !var.deletion_protection
@@ -98,12 +102,19 @@ module "platform" {
   s3_prefix_list_id          = module.network.s3_prefix_list_id
   https_egress_cidrs         = var.site.https_egress_cidrs
 
-  data_bucket      = module.storage.data_bucket
-  artifact_bucket  = module.storage.artifact_bucket
-  audit_bucket     = module.storage.audit_bucket
-  storage_key_arn  = module.storage.storage_key_arn
-  approval_key_arn = module.storage.approval_key_arn
-  kms_key_arn      = module.storage.storage_key_arn
+  data_bucket     = module.storage.data_bucket
+  artifact_bucket = module.storage.artifact_bucket
+  audit_bucket    = module.storage.audit_bucket
+  storage_key_arn = module.storage.storage_key_arn
+  kms_key_arn     = module.storage.storage_key_arn
+  signing = {
+    approval_key_arn     = module.storage.approval_key_arn
+    approval_key_alias   = module.storage.approval_key_alias
+    approval_public_keys = module.storage.public_keys.approval
+    identity_key_arn     = module.storage.identity_key_arn
+    identity_key_alias   = module.storage.identity_key_alias
+    identity_public_keys = module.storage.public_keys.identity
+  }
   database = {
     endpoint           = module.database.endpoint
     port               = module.database.port
@@ -125,6 +136,7 @@ module "platform" {
   hosts           = var.site.hosts
   certificate_arn = var.site.certificate_arn
   oidc            = var.site.oidc
+  people          = var.site.people
   allowed_cidrs   = var.site.allowed_cidrs
 
   log_retention_days  = var.log_retention_days

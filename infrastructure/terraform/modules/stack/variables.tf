@@ -21,9 +21,10 @@ variable "site" {
     cidr                     = string
     https_egress_cidrs       = set(string)
     allowed_cidrs            = set(string)
-    hosts                    = object({ dagster = string, mlflow = string })
+    hosts                    = object({ dagster = string, console = string, mlflow = string })
     certificate_arn          = string
     oidc                     = object({ issuer = string, authorization_endpoint = string, token_endpoint = string, user_info_endpoint = string, client_id = string, client_secret_arn = string })
+    people                   = object({ subject = string, groups = string, roles = list(object({ group = string, role = string })), teams = list(object({ group = string, team = string })) })
     image_tag                = string
     notification_email       = string
     github_repository        = string

@@ -101,11 +101,13 @@ resource "aws_s3_bucket_policy" "this" {
     account_id             = local.account_id
     administrator_role_arn = var.administrator_role_arn
     bucket_arn             = each.value.arn
+    console_role_arn       = var.signing_role_arns.console
     maximum_retention_days = local.maximum_retention_days
     minimum_retention_days = local.minimum_retention_days
     name                   = var.name
     partition              = local.partition
     storage_key_arn        = aws_kms_key.storage.arn
+    webserver_role_arn     = var.signing_role_arns.webserver
   })
 
   # The mark comes first: afterwards even the administrator cannot put what carries no lock.

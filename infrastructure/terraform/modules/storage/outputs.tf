@@ -27,3 +27,21 @@ output "approval_key_alias" {
   description = "Its alias, which stays when the key changes."
   value       = aws_kms_alias.approval.name
 }
+
+output "identity_key_arn" {
+  description = "KMS key that says who acts."
+  value       = aws_kms_key.identity.arn
+}
+
+output "identity_key_alias" {
+  description = "Its alias, which stays when the key changes."
+  value       = aws_kms_alias.identity.name
+}
+
+output "public_keys" {
+  description = "Public halves of the two keys that sign, PEM."
+  value = {
+    approval = data.aws_kms_public_key.approval.public_key_pem
+    identity = data.aws_kms_public_key.identity.public_key_pem
+  }
+}

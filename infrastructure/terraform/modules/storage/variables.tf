@@ -63,6 +63,20 @@ variable "approver_role_arn" {
   }
 }
 
+variable "signing_role_arns" {
+  description = "Roles of the tasks that know who acts: web server and console sign approvals too, the daemon does not. They need not exist yet."
+  type        = object({ webserver = string, console = string, daemon = string })
+
+  validation {
+    condition     = alltrue([for arn in values(var.signing_role_arns) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "signing_role_arns holds the ARN of one IAM role each, without wildcards."
+  }
+  validation {
+    condition     = !contains(values(var.signing_role_arns), var.administrator_role_arn)
+    error_message = "Who administers a key must not sign with it."
+  }
+}
+
 variable "replication" {
   description = "Where the audit trail is copied to: a bucket with Object Lock in another account or region, its key and its account. null copies nothing."
   type = object({

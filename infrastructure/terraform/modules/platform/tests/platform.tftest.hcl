@@ -14,7 +14,6 @@ variables {
   artifact_bucket            = { id = "interlock-dev-artifacts", arn = "arn:aws:s3:::interlock-dev-artifacts" }
   audit_bucket               = { id = "interlock-dev-audit", arn = "arn:aws:s3:::interlock-dev-audit" }
   storage_key_arn            = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-  approval_key_arn           = "arn:aws:kms:eu-central-1:123456789012:key/99999999-2222-3333-4444-555555555555"
   kms_key_arn                = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
   run_signing_key            = "0123456789abcdef0123456789abcdef"
   database = {
@@ -30,7 +29,19 @@ variables {
     dagster  = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/interlock-dev/dagster:0.1.0"
     mlflow   = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/interlock-dev/mlflow:0.1.0"
   }
-  hosts           = { dagster = "dagster.example.org", mlflow = "mlflow.example.org" }
+  signing = {
+    approval_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/99999999-2222-3333-4444-555555555555"
+    approval_key_alias   = "alias/interlock-dev-approval"
+    approval_public_keys = "-----BEGIN PUBLIC KEY-----\napproval\n-----END PUBLIC KEY-----\n"
+    identity_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/88888888-2222-3333-4444-555555555555"
+    identity_key_alias   = "alias/interlock-dev-identity"
+    identity_public_keys = "-----BEGIN PUBLIC KEY-----\nidentity\n-----END PUBLIC KEY-----\n"
+  }
+  people = {
+    roles = [{ group = "model-risk", role = "approver" }, { group = "ml-engineers", role = "ml_engineer" }]
+    teams = [{ group = "credit-risk", team = "credit-risk" }]
+  }
+  hosts           = { dagster = "dagster.example.org", console = "console.example.org", mlflow = "mlflow.example.org" }
   certificate_arn = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
   oidc = {
     issuer                 = "https://login.example.org"
@@ -72,7 +83,7 @@ run "descriptions_of_rules_are_such_as_ec2_takes" {
     condition = alltrue([for rule in concat(
       values(aws_vpc_security_group_ingress_rule.flow), values(aws_vpc_security_group_egress_rule.flow), values(aws_vpc_security_group_ingress_rule.web),
       values(aws_vpc_security_group_egress_rule.endpoints), values(aws_vpc_security_group_egress_rule.s3), values(aws_vpc_security_group_egress_rule.database),
-      [aws_vpc_security_group_egress_rule.identity_provider],
+      [aws_vpc_security_group_egress_rule.identity_provider], values(aws_vpc_security_group_egress_rule.token_keys),
     ) : can(regex("^[a-zA-Z0-9. _:/()#,@\\[\\]+=&;{}!$*-]{1,255}$", rule.description))])
     error_message = "EC2 does not take the description of a rule."
   }
@@ -162,9 +173,9 @@ run "each_duty_has_its_own_role" {
     error_message = "Only the daemon hands on roles."
   }
   assert {
-    condition = alltrue([for duty in ["webserver", "daemon", "mlflow"] :
+    condition = alltrue([for duty in ["daemon", "mlflow"] :
     !strcontains(aws_iam_role_policy.task[duty].policy, var.data_bucket.arn) && !strcontains(aws_iam_role_policy.task[duty].policy, var.audit_bucket.arn)])
-    error_message = "Web server, daemon and MLflow read neither data nor the trail."
+    error_message = "Daemon and MLflow read neither data nor the trail."
   }
 }
 
@@ -198,6 +209,36 @@ run "jobs_act_in_their_own_name_and_in_the_role_that_serves" {
   assert {
     condition     = contains(keys(aws_vpc_security_group_ingress_rule.flow), "jobs-to-dagster-webserver") && contains(keys(aws_vpc_security_group_ingress_rule.flow), "jobs-to-mlflow")
     error_message = "The smoke test does not reach what it asks."
+  }
+}
+
+run "keys_that_sign_are_named_to_whoever_knows_who_acts" {
+  assert {
+    condition = { for key in ["IDENTITY_KEY", "APPROVAL_KEY"] : key => toset([for name, definition in aws_ecs_task_definition.this : name if contains(jsondecode(definition.container_definitions)[0].environment[*].name, key)]) } == {
+      IDENTITY_KEY = toset(["dagster-webserver", "console", "dagster-daemon"])
+      APPROVAL_KEY = toset(["dagster-webserver", "console"])
+    }
+    error_message = "A key that signs is named to somebody else than those who know who acts."
+  }
+  assert {
+    condition = alltrue([for name in ["run", "code-server", "jobs", "drift-monitor", "dagster-webserver", "console", "dagster-daemon"] : alltrue([for key in ["APPROVAL_PUBLIC_KEYS", "IDENTITY_PUBLIC_KEYS"] :
+    contains(jsondecode(aws_ecs_task_definition.this[name].container_definitions)[0].environment[*].name, key)])])
+    error_message = "Somebody cannot check signatures."
+  }
+  assert {
+    condition = alltrue([for name in ["dagster-webserver", "console"] :
+      jsondecode({ for variable in jsondecode(aws_ecs_task_definition.this[name].container_definitions)[0].environment : variable.name => variable.value }["IDENTITY_MAPPING"]) == {
+        groups  = "groups"
+        proxy   = { client_id = "interlock", issuer = "https://login.example.org", kind = "alb", signer = aws_lb.this.arn }
+        roles   = [{ group = "model-risk", role = "approver" }, { group = "ml-engineers", role = "ml_engineer" }]
+        subject = "email"
+        teams   = [{ group = "credit-risk", team = "credit-risk" }]
+    }])
+    error_message = "Tokens of another load balancer would be believed, or groups mean something else."
+  }
+  assert {
+    condition     = alltrue([for version in aws_secretsmanager_secret_version.token : version.secret_string == null])
+    error_message = "A token is in the state."
   }
 }
 
@@ -235,6 +276,7 @@ run "a_service_of_fixed_size_does_not_scale" {
       dagster-webserver = { cpu = 512, memory = 1024 }
       dagster-daemon    = { cpu = 512, memory = 1024 }
       mlflow            = { cpu = 1024, memory = 2048 }
+      console           = { cpu = 256, memory = 1024 }
       dagster-exporter  = { cpu = 256, memory = 512 }
       drift-monitor     = { cpu = 512, memory = 2048 }
     }
@@ -323,12 +365,23 @@ run "a_second_daemon_is_refused" {
       dagster-webserver = { cpu = 512, memory = 1024 }
       dagster-daemon    = { cpu = 512, memory = 1024, min = 2, max = 2 }
       mlflow            = { cpu = 1024, memory = 2048 }
+      console           = { cpu = 256, memory = 1024 }
       dagster-exporter  = { cpu = 256, memory = 512 }
       drift-monitor     = { cpu = 512, memory = 2048 }
     }
   }
 
   expect_failures = [var.sizes]
+}
+
+run "a_group_without_a_known_role_is_refused" {
+  command = plan
+
+  variables {
+    people = { roles = [{ group = "everybody", role = "scheduler" }] }
+  }
+
+  expect_failures = [var.people]
 }
 
 run "addresses_and_secrets_are_no_settings" {

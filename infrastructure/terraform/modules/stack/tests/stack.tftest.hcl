@@ -30,7 +30,7 @@ variables {
     cidr                   = "10.20.0.0/16"
     https_egress_cidrs     = []
     allowed_cidrs          = ["198.51.100.0/24"]
-    hosts                  = { dagster = "dagster.example.org", mlflow = "mlflow.example.org" }
+    hosts                  = { dagster = "dagster.example.org", console = "console.example.org", mlflow = "mlflow.example.org" }
     certificate_arn        = "arn:aws:acm:eu-central-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
     oidc = {
       issuer                 = "https://login.example.org"
@@ -40,6 +40,7 @@ variables {
       client_id              = "interlock"
       client_secret_arn      = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:oidc-AbCdEf"
     }
+    people                   = { subject = "email", groups = "groups", roles = [{ group = "model-risk", role = "approver" }], teams = [] }
     image_tag                = "0.1.0"
     notification_email       = "ml-platform@example.org"
     github_repository        = "example/interlock"
@@ -60,7 +61,7 @@ variables {
   log_retention_days  = 30
   deletion_protection = false
   nat_gateways        = 1
-  settings            = { IDENTITY_SOURCE = "env", RUN_ROLE = "ml_engineer" }
+  settings            = { IDENTITY_SOURCE = "oidc-proxy", RUN_ROLE = "ml_engineer" }
   database            = { min_capacity = 0.5, max_capacity = 2, instances = 1, backup_retention_days = 1 }
   run                 = { cpu = 1024, memory = 4096, storage = 30, max_concurrent = 4 }
   sizes = {
@@ -68,6 +69,7 @@ variables {
     dagster-webserver = { cpu = 256, memory = 1024 }
     dagster-daemon    = { cpu = 256, memory = 1024 }
     mlflow            = { cpu = 512, memory = 2048 }
+    console           = { cpu = 256, memory = 1024 }
     dagster-exporter  = { cpu = 256, memory = 512 }
     drift-monitor     = { cpu = 256, memory = 1024 }
   }
@@ -82,6 +84,10 @@ run "the_stack_fits_together" {
   assert {
     condition     = aws_iam_role.approver.name == "interlock-dev-approver" && endswith(local.approver_role_arn, ":role/${aws_iam_role.approver.name}")
     error_message = "The approval key waits for another role than the one that is made."
+  }
+  assert {
+    condition     = alltrue([for duty, arn in local.signing_role_arns : endswith(arn, ":role/interlock-dev-task-${duty}") && contains(keys(module.platform.task_role_arns), duty)])
+    error_message = "A key that signs waits for other roles than those that are made."
   }
   assert {
     condition     = jsondecode(aws_iam_role.approver.assume_role_policy).Statement[0].Principal.AWS == var.site.approver_principal_arn
@@ -122,7 +128,7 @@ run "retention_is_said_once" {
   command = plan
 
   variables {
-    settings = { IDENTITY_SOURCE = "env", RUN_ROLE = "ml_engineer", AUDIT_RETENTION_DAYS = "7" }
+    settings = { IDENTITY_SOURCE = "oidc-proxy", RUN_ROLE = "ml_engineer", AUDIT_RETENTION_DAYS = "7" }
   }
 
   expect_failures = [var.settings]

@@ -8,6 +8,11 @@ variables {
   retention_days         = 1
   administrator_role_arn = "arn:aws:iam::123456789012:role/administrator"
   approver_role_arn      = "arn:aws:iam::123456789012:role/interlock-dev-approver"
+  signing_role_arns = {
+    webserver = "arn:aws:iam::123456789012:role/interlock-dev-task-webserver"
+    console   = "arn:aws:iam::123456789012:role/interlock-dev-task-console"
+    daemon    = "arn:aws:iam::123456789012:role/interlock-dev-task-daemon"
+  }
 }
 
 run "buckets_are_marked_for_their_environment" {
@@ -135,13 +140,39 @@ run "the_approval_key_signs_and_nothing_else" {
   }
   assert {
     condition = [for s in jsondecode(aws_kms_key.approval.policy).Statement :
-    s.Condition.ArnNotEquals["aws:PrincipalArn"] if s.Sid == "SignedByNobodyElse"] == [var.approver_role_arn]
-    error_message = "Somebody else than the approver could sign."
+    s.Condition.ArnNotEquals["aws:PrincipalArn"] if s.Sid == "SignedByNobodyElse"] == [[var.approver_role_arn, var.signing_role_arns.webserver, var.signing_role_arns.console]]
+    error_message = "Somebody else than the approver, and who knows the approver, could sign."
   }
   assert {
     condition     = !strcontains(aws_kms_key.approval.policy, "kms:*")
     error_message = "The approval key's policy permits everything to somebody."
   }
+}
+
+run "the_identity_key_signs_for_whoever_knows_who_acts" {
+  assert {
+    condition     = aws_kms_key.identity.customer_master_key_spec == "ECC_NIST_P256" && aws_kms_key.identity.key_usage == "SIGN_VERIFY" && output.identity_key_alias == "alias/interlock-dev-identity"
+    error_message = "Who acts is signed with ECDSA over P-256."
+  }
+  assert {
+    condition = [for s in jsondecode(aws_kms_key.identity.policy).Statement :
+    s.Condition.ArnNotEquals["aws:PrincipalArn"] if s.Sid == "SignedByNobodyElse"] == [[var.signing_role_arns.webserver, var.signing_role_arns.console, var.signing_role_arns.daemon]]
+    error_message = "Somebody else could say who acts."
+  }
+}
+
+run "an_administrator_who_signs_is_refused" {
+  command = plan
+
+  variables {
+    signing_role_arns = {
+      webserver = "arn:aws:iam::123456789012:role/administrator"
+      console   = "arn:aws:iam::123456789012:role/interlock-dev-task-console"
+      daemon    = "arn:aws:iam::123456789012:role/interlock-dev-task-daemon"
+    }
+  }
+
+  expect_failures = [var.signing_role_arns]
 }
 
 run "the_trail_never_ends_and_marks_stay" {
