@@ -66,6 +66,7 @@ def _document(each: Waiting) -> dict[str, Any]:
         "champion": each.champion,
         "seen_digest": case.seen.digest,
         "lacks": each.lacks,
+        "suspension": case.suspended and asdict(case.suspended),
         "may_decide": each.may_decide,
     }
 
