@@ -19,8 +19,10 @@ from interlock.governance.approval import (
     CLOCK_TOLERANCE,
     DEFAULT_LIFETIME,
     MAX_LIFETIME,
+    SERVER,
     Assessment,
     Excluded,
+    Proof,
     Seen,
     Signed,
     State,
@@ -448,3 +450,41 @@ def test_longest_of_a_persons_approvals_counts() -> None:
     for pair in itertools.permutations((short, long)):
         found = judged(*pair, on=None)
         assert [each.statement.expires for each in found.counted] == [long.expires]
+
+
+@pytest.mark.parametrize(
+    ("verified_by", "signed_for", "proof", "counts"),
+    [
+        ("local", SERVER, Proof.SIGN_IN, True),
+        ("oidc-proxy", SERVER, Proof.SIGN_IN, True),
+        ("env", SERVER, Proof.WORD, False),
+        ("schedule", SERVER, Proof.WORD, False),
+        ("hearsay", SERVER, Proof.WORD, False),
+        ("env", "grace", Proof.OWN_KEY, True),
+        ("local", "grace", Proof.OWN_KEY, True),
+        ("local", "henry", Proof.WORD, False),
+    ],
+)
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_outside_dev_it_has_to_be_shown_who_decided(
+    verified_by: str, signed_for: str, proof: Proof, environment: str, *, counts: bool
+) -> None:
+    on = seen(environment=environment, quorum=1)
+    one = Signed(statement("grace", on=on, verified_by=verified_by), "event-1", signed_for)
+    assert one.proof is proof
+    found = assess([one], seen=on, now=NOW, excluded=Excluded())
+    assert found.approved is (counts or environment == "dev")
+    if not found.approved:
+        assert found.state is State.PENDING
+        assert "nobody verified that grace decided" in found.ignored[0].why
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.booleans()), max_size=8))
+def test_no_number_of_names_with_one_key_makes_a_quorum(said: list[tuple[str, bool]]) -> None:
+    """Whoever holds a server's key and sets RUN_OWNER to any name."""
+    every = [
+        Signed(statement(name, verified_by="env" if renewed else "schedule"), f"event-{number}")
+        for number, (name, renewed) in enumerate(said)
+    ]
+    found = assess(every, seen=seen(), now=NOW, excluded=Excluded())
+    assert found.counted == ()
