@@ -179,7 +179,7 @@ class Door:
             return HTMLResponse(sign_in_page(self._environment, shown), 403, headers=policy)
         visitor = await asyncio.to_thread(self._visitors.find, {}, {COOKIE: cookie})
         assert visitor is not None  # noqa: S101 - who has just signed in
-        await self._record(self._records.sign_in, Outcome.SUCCEEDED, visitor.person)
+        await self._record_whole(self._records.sign_in, visitor.person)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             COOKIE,
@@ -202,10 +202,11 @@ class Door:
             await self._record_refusal(self._records.sign_in, refused.why, None)
             raise RequestRefused(403, f"{refused.message}: {refused.remedy}") from refused
         evidence = {"for": "the command line"}
-        await self._record(self._records.sign_in, Outcome.SUCCEEDED, person, evidence=evidence)
+        await self._record_whole(self._records.sign_in, person, evidence=evidence)
         return JSONResponse({"token": token}, headers={"cache-control": "no-store"})
 
     async def _sign_out(self, person: Person) -> Response:
+        await self._record(self._records.sign_out, Outcome.STARTED, person)
         await asyncio.to_thread(self._visitors.sign_out, person)
         await self._record(self._records.sign_out, Outcome.SUCCEEDED, person)
         answer = RedirectResponse("/sign-in" if self._visitors.sign_in_here else "/", 303)
@@ -216,6 +217,11 @@ class Door:
         self, action: str, outcome: Outcome, person: Person | None, **more: Any
     ) -> None:
         await asyncio.to_thread(self._records.write, action, outcome, person, **more)
+
+    async def _record_whole(self, action: str, person: Person, **more: Any) -> None:
+        """Record what is done: an end without a beginning would be a finding in the trail."""
+        for outcome in (Outcome.STARTED, Outcome.SUCCEEDED):
+            await self._record(action, outcome, person, **more)
 
     async def _record_refusal(self, action: str, why: str, person: Person | None) -> None:
         """Record what was refused; of strangers not more than fits into a trail."""

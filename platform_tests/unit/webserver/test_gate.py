@@ -134,7 +134,14 @@ def test_person_signs_in_looks_and_signs_out(front: Front) -> None:
     front.desk.clock.advance(seconds=1)
     assert front.client.post("/sign-out", headers={**session, **OWN}).status_code == 303
     assert front.client.get("/", headers=session).status_code == 401
-    assert [each[0] for each in front.told()] == ["dagit:signIn", "dagit:signOut", "dagit:signIn"]
+    assert [each[:2] for each in front.told()] == [
+        ("dagit:signIn", "started"),
+        ("dagit:signIn", "succeeded"),
+        ("dagit:signOut", "started"),
+        ("dagit:signOut", "succeeded"),
+        ("dagit:signIn", "denied"),
+    ]
+    assert front.trail.log.verify().intact
 
 
 def test_failed_sign_in_tells_nothing_and_is_recorded(front: Front) -> None:
@@ -417,7 +424,8 @@ def test_command_line_gets_a_token_that_no_page_takes(front: Front) -> None:
         token, environment="prod", now=front.desk.clock(), kind=COMMANDS
     )
     assert name == "Ada"
-    (record,) = front.records()
+    started, record = front.records()
+    assert (started.action, started.outcome.value) == ("dagit:signIn", "started")
     assert (record.action, record.outcome.value, record.principal.name) == (
         "dagit:signIn",
         "succeeded",
