@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_site import OWN, VERSION, Counter, hidden_fields
@@ -259,7 +260,7 @@ def test_page_that_was_opened_yesterday_is_refused(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"reason": " "}, {"days": "0"}, {"days": "366"}, {"days": "x"}])
-def test_approval_needs_a_reason_and_a_lifetime(counter: Counter, fields: dict[str, str]) -> None:
+def test_approval_needs_a_reason_and_a_lifetime(counter: Counter, fields: dict[str, Any]) -> None:
     refused(
         counter,
         lambda: counter.decide("grace", **fields),

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import sys
-from types import FrameType
 
 import click
 import uvicorn
@@ -19,6 +16,7 @@ from interlock.console.server import console, opened_site
 from interlock.console.site import Site
 from interlock.errors import InterlockError
 from interlock.settings import load_settings
+from interlock.webserver.ending import run_until_sigterm
 from interlock.webserver.opening import own_hosts
 
 GRACE_SECONDS = 3  # for requests under way; who waits longer is killed by `interlock up`
@@ -46,7 +44,6 @@ def command(
 ) -> None:
     """Serve the console to people who sign in, or to who operates the platform."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    signal.signal(signal.SIGTERM, _end)
     settings = load_settings()
     with opened_site(settings, secrets_of={}) as site:
         app = console(settings, site, hosts=own_hosts(host, port, allowed), secure=https)
@@ -81,18 +78,9 @@ def _warm(site: Site) -> None:
         log.warning("%s; pages say so until it answers", error)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """Ends the process in order: uvicorn sends itself the signal again when it has stopped."""
-    raise SystemExit(0)
-
-
 def main() -> None:
-    """Serve; a refusal is told without a stack."""
-    try:
-        command(prog_name="python -m interlock.console", standalone_mode=True)
-    except InterlockError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from error
+    """Serve until SIGTERM."""
+    run_until_sigterm(lambda: command(prog_name="python -m interlock.console"))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,13 @@ POLICY: Final = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 HEADERS: Final = {"content-security-policy": POLICY, "cache-control": "no-store"}
+STATES: Final = frozenset(
+    {
+        *("approved", "passed", "succeeded", "counts"),
+        *("rejected", "rejected_by_gates", "suspended", "failed", "denied", "stands"),
+        *("pending", "expired", "void", "started"),
+    }
+)
 _UNITS: Final = (
     (timedelta(days=365), "y"),
     (timedelta(days=30), "mo"),
@@ -148,6 +155,11 @@ def json_text(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
 
 
+def styled(name: str) -> str:
+    """The name by which the style sheet knows a state; what comes from elsewhere it does not."""
+    return f"state-{name}" if name in STATES else "state-other"
+
+
 def words(text: str) -> str:
     """A word of the program as people write it: ``rejected_by_gates``."""
     return text.replace("_", " ")
@@ -171,6 +183,7 @@ def _templates() -> Environment:
         "moment": moment,
         "iso": iso,
         "json": json_text,
+        "styled": styled,
         "words": words,
     }
     found.filters |= filters

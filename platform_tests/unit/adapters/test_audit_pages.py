@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ class Leafed:
         self.pages = TrailPages(self.store, bucket=BUCKET, prefix=PREFIX, clock=self.clock)
 
     def happen(
-        self, stream: Stream, *, later: timedelta = timedelta(seconds=1), **what: object
+        self, stream: Stream, *, later: timedelta = timedelta(seconds=1), **what: Any
     ) -> str:
         self.clock.advance(seconds=later.total_seconds())
         key = self.trail.log.append(stream, record(**what)).key
