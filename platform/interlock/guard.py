@@ -323,7 +323,7 @@ def facts_of(run: dg.DagsterRun, environment: str) -> RunFacts:
 
 
 def _was_started_by(instance: dg.DagsterInstance, schedule: str, run_id: str) -> bool:
-    """Whether Dagster's record of ticks says that this schedule submitted this run.
+    """Whether Dagster's record of ticks says that this schedule or sensor submitted this run.
 
     Tags are typed by whoever launches, ticks are written by the daemon alone: a moment after it
     has submitted the run, hence the patience.
@@ -332,7 +332,10 @@ def _was_started_by(instance: dg.DagsterInstance, schedule: str, run_id: str) ->
         return False
     deadline = time.monotonic() + _TICK_SECONDS
     while True:
-        for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+        for state in (
+            *instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE),
+            *instance.all_instigator_state(instigator_type=InstigatorType.SENSOR),
+        ):
             if state.instigator_name != schedule:
                 continue
             ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_TICKS)

@@ -27,7 +27,7 @@ from interlock.guard import SCHEDULE_TOKEN_TAG, Guard
 from interlock.ml.contract import contract_rules
 from interlock.product import COMPONENT_TYPE, ModelProduct
 
-ASSETS = ("raw_data", "registered_version", "trained_model", "validated_data")
+ASSETS = ("drift_report", "raw_data", "registered_version", "trained_model", "validated_data")
 KEY = b"k" * 32
 
 
@@ -55,13 +55,13 @@ def become_a_folder(path: Path) -> None:
     path.mkdir()
 
 
-def test_one_yaml_gives_four_assets_in_a_chain(tmp_path: Path) -> None:
+def test_one_yaml_gives_a_chain_of_assets_and_its_report(tmp_path: Path) -> None:
     write_defs(tmp_path)
     defs = definitions(tmp_path)
     assert keys(defs) == [f"tiny/{name}" for name in ASSETS]
     graph = defs.resolve_asset_graph()
     parents = {
-        key.path[-1]: [parent.path[-1] for parent in graph.get(key).parent_keys]
+        key.path[-1]: sorted(parent.path[-1] for parent in graph.get(key).parent_keys)
         for key in graph.get_all_asset_keys()
     }
     assert parents == {
@@ -69,9 +69,11 @@ def test_one_yaml_gives_four_assets_in_a_chain(tmp_path: Path) -> None:
         "validated_data": ["raw_data"],
         "trained_model": ["validated_data"],
         "registered_version": ["trained_model"],
+        "drift_report": ["registered_version", "validated_data"],
     }
     for key in graph.get_all_asset_keys():
-        assert graph.get(key).group_name == "tiny"
+        group = "tiny_monitoring" if key.path[-1] == "drift_report" else "tiny"
+        assert graph.get(key).group_name == group
         assert graph.get(key).owners == ["team:tests"]
 
 
@@ -85,8 +87,49 @@ def test_every_rule_of_the_contract_is_a_check_and_blocks_as_it_says(tmp_path: P
     }
     rules = contract_rules(product.contract, product.target)
     assert checks == {("validated_data", rule.name): rule.blocking for rule in rules} | {
-        ("registered_version", "gates"): False
+        ("registered_version", "gates"): False,
+        ("drift_report", "no_drift"): False,
     }
+
+
+WATCHED: dict[str, Any] = {
+    "current": {"kind": "csv", "path": "served-{partition}.csv"},
+    "partitions": "daily",
+    "since": "2026-01-01",
+    "id": "case",
+    "time": "decided",
+    "labels": {"source": {"kind": "csv", "path": "labels.csv"}, "id": "case", "time": "known"},
+    "retraining": {"cool_down_hours": 12, "per_day": 2},
+}
+
+
+def test_declared_monitoring_gives_both_reports_by_day_with_job_schedule_and_sensor(
+    tmp_path: Path,
+) -> None:
+    write_defs(tmp_path, monitoring=WATCHED)
+    defs = definitions(tmp_path)
+    graph = defs.resolve_asset_graph()
+    for name in ("drift_report", "performance_report"):
+        found = graph.get(dg.AssetKey(["tiny", name]))
+        assert isinstance(found.partitions_def, dg.DailyPartitionsDefinition)
+        assert {key.path[-1] for key in found.parent_keys} == {"registered_version"}
+    reports = defs.resolve_job_def("tiny_monitoring").asset_layer.executable_asset_keys
+    assert {key.path[-1] for key in reports} == {"drift_report", "performance_report"}
+    pipeline = defs.resolve_job_def("tiny_pipeline").asset_layer.executable_asset_keys
+    assert len(list(pipeline)) == 4
+    assert defs.resolve_schedule_def("tiny_monitoring_schedule").job_name == "tiny_monitoring"
+    sensor = defs.resolve_sensor_def("tiny_retraining")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert [target.job_name for target in sensor.targets] == ["tiny_pipeline"]
+
+
+def test_batches_are_partitions_that_people_name(tmp_path: Path) -> None:
+    batches = {name: WATCHED[name] for name in ("current",)} | {"partitions": "batch"}
+    write_defs(tmp_path, monitoring=batches)
+    graph = definitions(tmp_path).resolve_asset_graph()
+    found = graph.get(dg.AssetKey(["tiny", "drift_report"])).partitions_def
+    assert isinstance(found, dg.DynamicPartitionsDefinition)
+    assert found.name == "tiny_batches"
 
 
 def test_second_product_needs_yaml_alone(tmp_path: Path) -> None:

@@ -13,6 +13,12 @@ import dagster as dg
 from pydantic import BaseModel
 
 from interlock.components.model_product.assets import product_assets
+from interlock.components.model_product.reports import (
+    report_assets,
+    report_job,
+    report_schedule,
+)
+from interlock.components.model_product.retraining import retraining_sensor
 from interlock.components.model_product.schedules import pipeline_schedule
 from interlock.guard import Guard
 from interlock.product import ModelProduct
@@ -21,7 +27,7 @@ PRODUCT_TAG = "interlock/product"
 
 
 class ModelProductComponent(dg.Component):
-    """Four assets, their checks, one job and, where it has its own, one schedule."""
+    """The assets of a product and of its reports, with checks, jobs, schedules and sensors."""
 
     def __init__(self, product: ModelProduct) -> None:
         self.product = product
@@ -66,7 +72,16 @@ class ModelProductComponent(dg.Component):
                     products=(product.name,),
                 )
             )
-        return dg.Definitions(assets=product_assets(product), jobs=[job], schedules=schedules)
+        reports = report_job(product)
+        if product.watched.partitions == "daily":
+            schedules.append(report_schedule(product, reports))
+        retraining = product.watched.retraining
+        return dg.Definitions(
+            assets=[*product_assets(product), *report_assets(product)],
+            jobs=[job, reports],
+            schedules=schedules,
+            sensors=[retraining_sensor(product, retraining, job)] if retraining else [],
+        )
 
 
 def guard_resource(guard: Guard) -> dg.ResourceDefinition:

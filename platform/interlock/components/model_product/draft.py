@@ -233,6 +233,10 @@ def _document(name: str, source: Source, columns: DraftedColumns, target: _Targe
     yield f"    - {{metric: rows, min: {least}}}"
     yield ""
     yield "  schedule: null  # null: every six hours with the others; or five cron fields in UTC"
+    yield ""
+    yield "  # What versions in use are held against, docs/drift.md; null: the newest snapshot when"
+    yield "  # somebody asks. What is beyond its limit suspends the champion's approval."
+    yield "  monitoring: null"
 
 
 def _source_lines(source: Source) -> Iterator[str]:

@@ -1,0 +1,164 @@
+"""The assets that hold a version in use against its reference, their job and their schedule.
+
+Thin: what is measured and what follows is ``actions.drift_check`` and
+``actions.performance_check``; what a person sees is ``report_presentation``. They are in a group
+of their own, so that the pipeline's job does not run them.
+
+Dagster reads the annotations of assets as types, so they are not postponed here.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from interlock.actions.current_data import Current, Declared, NewestSnapshot
+from interlock.actions.drift_check import check_drift
+from interlock.actions.performance_check import check_performance
+from interlock.components.model_product import report_presentation as shown
+from interlock.components.model_product.assets import REGISTERED, VALIDATED
+from interlock.guard import SCHEDULE_TOKEN_TAG, Guard
+from interlock.ml.monitoring import Monitoring
+from interlock.product import ModelProduct
+
+DRIFT, PERFORMANCE = "drift_report", "performance_report"
+EVERY_MORNING = "0 6 * * *"  # UTC; the day before is then over everywhere west of UTC+6
+
+
+class VersionChoice(dg.Config):
+    """Which version to look at; only the champion can be suspended.
+
+    Attributes:
+        version: Its number; the champion by default.
+    """
+
+    version: str | None = None
+
+
+def group_of(product: str) -> str:
+    """The group of a product's reports."""
+    return f"{product}_monitoring"
+
+
+def partitions_of(product: ModelProduct) -> dg.PartitionsDefinition[Any] | None:
+    """Days, batches that somebody names, or none."""
+    watched = product.watched
+    if watched.partitions == "daily" and watched.since is not None:
+        return dg.DailyPartitionsDefinition(start_date=watched.since.isoformat())
+    if watched.partitions == "batch":
+        return dg.DynamicPartitionsDefinition(name=f"{product.name}_batches")
+    return None
+
+
+def report_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
+    """``drift_report``, and ``performance_report`` where the product says where labels arrive."""
+    validated, registered = (dg.AssetKey([product.name, each]) for each in (VALIDATED, REGISTERED))
+    watched = product.watched
+    common: dict[str, Any] = {
+        "group_name": group_of(product.name),
+        "owners": list(product.owners),
+        "required_resource_keys": {"guard"},
+        "partitions_def": partitions_of(product),
+        "tags": {"interlock/tier": product.tier.value, "interlock/model": product.model},
+        "kinds": {"mlflow"},
+    }
+    drift_key, performance_key = (
+        dg.AssetKey([product.name, each]) for each in (DRIFT, PERFORMANCE)
+    )
+
+    @dg.asset(
+        key=drift_key,
+        deps=[registered, *([validated] if watched.current is None else [])],
+        description="Today's data and scores against what the champion learned from.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                name=shown.NO_DRIFT,
+                asset=drift_key,
+                description=f"No column, score, pair or correlation drifted. {_follows(watched)}",
+            )
+        ],
+        **common,
+    )
+    def drift_report(
+        context: dg.AssetExecutionContext, config: VersionChoice
+    ) -> dg.MaterializeResult:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            current: Current = Declared(_partition(context))
+            if watched.current is None:
+                current = NewestSnapshot(guard.upstream(context, validated, None))
+            found = check_drift(workspace, product, run, current, version=config.version)
+        guard.keep(product, DRIFT, found)
+        return shown.drift_report(found)
+
+    @dg.asset(
+        key=performance_key,
+        deps=[registered],
+        description="The champion's metrics as labels arrive, against its holdout.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                name=shown.WITHIN_LIMITS,
+                asset=performance_key,
+                description=f"No metric of any group is beyond its limit. {_follows(watched)}",
+            )
+        ],
+        **common,
+    )
+    def performance_report(
+        context: dg.AssetExecutionContext, config: VersionChoice
+    ) -> dg.MaterializeResult:
+        guard: Guard = context.resources.guard
+        with guard.step(context, product) as (workspace, run):
+            current = Declared(_partition(context))
+            found = check_performance(workspace, product, run, current, version=config.version)
+        guard.keep(product, PERFORMANCE, found)
+        return shown.performance_report(found)
+
+    return [drift_report] if watched.labels is None else [drift_report, performance_report]
+
+
+def report_job(product: ModelProduct) -> Any:
+    """The job that makes a product's reports."""
+    return dg.define_asset_job(
+        name=group_of(product.name),
+        selection=dg.AssetSelection.groups(group_of(product.name)),
+        description=f"Holds {product.model} in use against its reference.",
+        tags={"interlock/product": product.name},
+        owners=list(product.owners),
+    )
+
+
+def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
+    """Every morning the day before, as the scheduler; see ``schedules``."""
+    name = f"{group_of(product.name)}_schedule"
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=EVERY_MORNING,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        required_resource_keys={"guard"},
+        description="Runs as the service account of the scheduler.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        guard: Guard = context.resources.guard
+        day = f"{context.scheduled_execution_time.date() - timedelta(days=1):%Y-%m-%d}"
+        token = guard.schedule_token(schedule=name, products=(product.name,), run_key=day)
+        if token is None:
+            return dg.SkipReason(
+                "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule "
+                "started it; set the key for the code location"
+            )
+        return dg.RunRequest(run_key=day, partition_key=day, tags={SCHEDULE_TOKEN_TAG: token})
+
+    return tick
+
+
+def _partition(context: dg.AssetExecutionContext) -> str | None:
+    return context.partition_key if context.has_partition_key else None
+
+
+def _follows(watched: Monitoring) -> str:
+    causes = " or ".join(watched.suspend_on)
+    return f"A champion's approval is suspended for {causes}."
