@@ -44,11 +44,13 @@ def tick(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
         raise AssertionError("the sensor must not open the trail")
 
     guard = Guard(unreadable)  # type: ignore[arg-type]
-    context = dg.build_sensor_context(instance=instance, resources={"guard": guard_resource(guard)})
-    with context:
-        found = reconciler_sensor(reconciler_job())(context)
-    assert isinstance(found, dg.RunRequest | dg.SkipReason)
-    return found
+    with dg.build_sensor_context(
+        instance=instance, resources={"guard": guard_resource(guard)}
+    ) as context:
+        found = reconciler_sensor(reconciler_job()).evaluate_tick(context)
+    if found.run_requests:
+        return found.run_requests[0]
+    return dg.SkipReason(found.skip_message)
 
 
 def begun(instance: dg.DagsterInstance, *, ago: timedelta | None) -> dg.DagsterRun:
@@ -75,6 +77,8 @@ def test_runs_are_elsewhere_only_with_a_launcher_of_the_operators(
         str(tmp_path_factory.mktemp("dagster")), overrides={"run_launcher": launcher}
     ) as other:
         assert runs_are_elsewhere(other)
+    with dg.DagsterInstance.ephemeral() as none:
+        assert not runs_are_elsewhere(none)
 
 
 def test_one_run_is_kept_going(instance: dg.DagsterInstance) -> None:
@@ -94,7 +98,9 @@ def test_next_run_begins_before_the_last_one_ends(instance: dg.DagsterInstance) 
     begun(instance, ago=None)
     assert isinstance(tick(instance), dg.SkipReason)
     begun(instance, ago=PATROL)
-    assert f"{MOST} runs" in str(tick(instance))
+    skipped = tick(instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert f"{MOST} runs" in str(skipped.skip_message)
     instance.report_run_failed(old)
 
 

@@ -110,6 +110,8 @@ def reconciler_sensor(job: dg.JobDefinition) -> dg.SensorDefinition:
 
 def runs_are_elsewhere(instance: dg.DagsterInstance) -> bool:
     """Whether runs have machines, and so rights, of their own."""
+    if instance.is_ephemeral:  # which no other process could open
+        return False
     launcher = instance.get_ref().run_launcher_data
     return launcher is not None and launcher.class_name != dg.DefaultRunLauncher.__name__
 
