@@ -1,8 +1,9 @@
 """Plans made from files: the first, light pass over a reference.
 
-Rows are taken evenly from up to ``MAX_GROUPS`` row groups, themselves spread evenly over all
-files, so that data in the order of time is seen from end to end. Columns are read some at a time,
-so that memory does not grow with them. What is decided from the rows is ``ml.profile_plan``.
+Rows are taken evenly from up to ``MAX_GROUPS`` row groups, of wide tables fewer, themselves
+spread evenly over all files, so that data in the order of time is seen from end to end. Columns
+are read some at a time, so that memory does not grow with them. What is decided from the rows is
+``ml.profile_plan``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from interlock.ml.profile_plan import (
 )
 
 MAX_GROUPS: Final = 64  # row groups that rows are taken from; of 131,072 rows, 8 million
+MIN_GROUPS: Final = 8  # of tables so wide that they hold more than ``MAX_VALUES``
+MAX_VALUES: Final = 500_000_000  # that are read for a plan, in some five seconds
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,13 @@ def plan_files(files: Sequence[TableFile], wanted: Wanted | None = None) -> Prof
     names = tuple(first.columns) if wanted.columns is None else wanted.columns
     refuse_unknown(list(first.columns), [*names, *wanted.kinds, *wanted.roles])
     good = [each for each in good if each.resembles(first, names)]
+    group = max((rows for each in good for rows in each.groups), default=1)
+    most = min(MAX_GROUPS, max(MIN_GROUPS, MAX_VALUES // (max(1, group) * len(names))))
     planned: list[ColumnPlan] = []
     missing: dict[str, float] = {}
     for start in range(0, len(names), COLUMNS_AT_ONCE):
         some = names[start : start + COLUMNS_AT_ONCE]
-        sample = _sample(good, some)
+        sample = _sample(good, some, groups=most)
         for name in some:
             planned.append(
                 plan_column(
@@ -172,12 +177,12 @@ def _thinned(file: TableFile, columns: Sequence[str]) -> pl.DataFrame:
     return kept
 
 
-def _sample(files: Sequence[_Opened], columns: Sequence[str]) -> pl.DataFrame:
+def _sample(files: Sequence[_Opened], columns: Sequence[str], *, groups: int) -> pl.DataFrame:
     """Up to ``SAMPLE_ROWS`` rows of some columns, spread evenly over all files."""
     places = [(each, group) for each in files for group in range(len(each.groups))]
     taken = places
-    if len(places) > MAX_GROUPS:
-        taken = [places[place * len(places) // MAX_GROUPS] for place in range(MAX_GROUPS)]
+    if len(places) > groups:
+        taken = [places[place * len(places) // groups] for place in range(groups)]
     of_texts = [each for each in files if each.texts is not None]
     rows = sum(each.groups[group] for each, group in taken) + sum(each.rows for each in of_texts)
     step = max(1, -(-rows // SAMPLE_ROWS))

@@ -18,9 +18,9 @@ Counts = npt.NDArray[np.int64]
 
 FIXED_POINT: Final = 32  # steps per robust standard deviation
 LARGEST: Final = 128  # steps, that is 4 deviations; farther values are set there
-# Rows of a batch that are multiplied, spread evenly. Of a million rows in batches of 131,072
-# these are 125,000, which find a change of a correlation by 0.02.
-BATCH_PRODUCTS: Final = 16_384
+# Rows of a batch of 32,768 that are multiplied, spread evenly. Of a million rows these are
+# 125,000, which find a change of a correlation by 0.02.
+BATCH_PRODUCTS: Final = 4_096
 # A product of four is at most 2**28, so that sums of 2**33 rows stay below 2**61.
 MAX_ROWS: Final = 1 << 33
 

@@ -365,7 +365,7 @@ def plan_column(column: pl.Series, *, kind: ColumnKind | None, role: ColumnRole)
     values = np.sort(values[np.isfinite(values)])
     if not len(values):
         return ColumnPlan(column.name, family, ColumnKind.NUMERIC, role)
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
+    low, middle, high = _quantiles(values, np.array([0.25, 0.5, 0.75]))
     with np.errstate(over="ignore"):
         scale = float((high - low) / _NORMAL_IQR) or float(values.std()) or 1.0
     return ColumnPlan(
@@ -381,18 +381,22 @@ def plan_column(column: pl.Series, *, kind: ColumnKind | None, role: ColumnRole)
 
 def _edges(values: Floats) -> tuple[float, ...]:
     """Edges of the grid for sorted finite values."""
-    distinct = np.unique(values)
+    distinct = values[np.append(values[1:] != values[:-1], True)]
     if len(distinct) <= MAX_ISOLATED:
         alone = edges = distinct
     else:
         levels = np.arange(1, GRID_BINS) / GRID_BINS
-        edges, uses = np.unique(
-            np.quantile(values, levels, method="inverted_cdf"), return_counts=True
-        )
+        edges, uses = np.unique(_quantiles(values, levels), return_counts=True)
         alone = edges[uses > 1]
     below = np.nextafter(alone, -np.inf)
     merged = np.unique(np.concatenate([edges, below[np.isfinite(below)]]))
     return tuple(float(edge) for edge in merged)
+
+
+def _quantiles(ordered: Floats, levels: Floats) -> Floats:
+    """Quantiles of sorted values: the inverse of their distribution function."""
+    found: Floats = ordered[np.ceil(levels * len(ordered)).astype(np.int64) - 1]
+    return found
 
 
 def _categories(column: pl.Series) -> tuple[str, ...]:
