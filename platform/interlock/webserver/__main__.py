@@ -9,16 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 import uvicorn
 from dagster import DagsterInstance, __version__
 
-from interlock.errors import InterlockError
 from interlock.settings import load_settings
 from interlock.webserver.dagster_names import (
     CompositeTarget,
@@ -26,6 +22,7 @@ from interlock.webserver.dagster_names import (
     WorkspaceFileTarget,
     WorkspaceLoadTarget,
 )
+from interlock.webserver.ending import run_until_sigterm
 from interlock.webserver.opening import own_hosts
 from interlock.webserver.requests import MAX_BODY
 from interlock.webserver.server import GovernedWebserver
@@ -70,7 +67,6 @@ def command(
 ) -> None:
     """Serve Dagster to people who sign in, or to who operates the platform."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    signal.signal(signal.SIGTERM, _end)
     with contextlib.ExitStack() as stack:
         instance = stack.enter_context(DagsterInstance.get())
         instance.optimize_for_webserver(
@@ -117,18 +113,9 @@ def _load_target(files: tuple[str, ...], modules: tuple[str, ...]) -> WorkspaceL
     return CompositeTarget(targets)
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    """Ends the process in order: uvicorn sends itself the signal again when it has stopped."""
-    raise SystemExit(0)
-
-
 def main() -> None:
-    """Serve; a refusal is told without a stack."""
-    try:
-        command(prog_name="python -m interlock.webserver", standalone_mode=True)
-    except InterlockError as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from error
+    """Serve until SIGTERM."""
+    run_until_sigterm(lambda: command(prog_name="python -m interlock.webserver"))
 
 
 if __name__ == "__main__":
