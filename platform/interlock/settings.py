@@ -54,7 +54,7 @@ class Settings:
     approval_public_keys: Path | str | None
     identity_key: str | None
     identity_public_keys: Path | str | None
-    identity_mapping: Path | None
+    identity_mapping: Path | str | None
     identity_token: str | None = field(repr=False)
     mlflow_tracking_uri: str | None = field(repr=False)
     min_accuracy: float | None
@@ -105,7 +105,7 @@ class Settings:
             approval_public_keys=read.optional("APPROVAL_PUBLIC_KEYS", variables.public_keys),
             identity_key=read.optional("IDENTITY_KEY", variables.one_line),
             identity_public_keys=read.optional("IDENTITY_PUBLIC_KEYS", variables.public_keys),
-            identity_mapping=read.optional("IDENTITY_MAPPING", variables.file_path),
+            identity_mapping=read.optional("IDENTITY_MAPPING", variables.file_or_json),
             identity_token=read.optional("IDENTITY_TOKEN", variables.one_line),
             mlflow_tracking_uri=read.optional("MLFLOW_TRACKING_URI", variables.one_line),
             min_accuracy=read.optional("MIN_ACCURACY", variables.share),

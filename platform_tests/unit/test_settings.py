@@ -320,3 +320,8 @@ def test_records_of_one_trail_do_not_wait_where_another_would_write_them(
 def test_spool_does_not_depend_on_credentials_in_the_address() -> None:
     with_password = REMOTE | {"AWS_ENDPOINT_URL_S3": "https://ada:secret@s3.example"}
     assert read(**with_password).spool_directory == read(**REMOTE).spool_directory
+
+
+def test_mapping_is_a_file_or_json() -> None:
+    assert read(IDENTITY_MAPPING='{"roles": []}').identity_mapping == '{"roles": []}'
+    assert read(IDENTITY_MAPPING="identity.yaml").identity_mapping == Path.cwd() / "identity.yaml"

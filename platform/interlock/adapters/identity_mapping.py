@@ -1,7 +1,8 @@
-"""The file that says whose tokens are believed and what their groups mean here.
+"""What says whose tokens are believed and what their groups mean here.
 
-One YAML file, read at start: a wrong one stops the process. The first role whose group somebody is
-in is theirs, so that the order of the list decides and nobody acts in two. ADR-0012.
+One YAML file, or the same as JSON in the setting itself, read at start: a wrong one stops the
+process. The first role whose group somebody is in is theirs, so that the order of the list decides
+and nobody acts in two. ADR-0012.
 """
 
 from __future__ import annotations
@@ -164,27 +165,31 @@ class IdentityMapping(_Strict):
         return JwksKeys(proxy.jwks_url, clock=clock, fetch=fetch)
 
 
-def read_mapping(path: Path) -> IdentityMapping:
-    """Read the file.
+def read_mapping(source: Path | str) -> IdentityMapping:
+    """Read the mapping.
 
     Args:
-        path: YAML.
+        source: A file with YAML, or the text itself.
 
     Raises:
         ConfigurationError: It cannot be read, or says something else than it may.
     """
     try:
-        with path.open("rb") as file:
-            content = yaml.safe_load(file.read(MAX_FILE))
+        content = yaml.safe_load(source if isinstance(source, str) else _head_of(source))
         return IdentityMapping.model_validate(content)
     except OSError as error:
-        raise _wrong(path, error.strerror or str(error)) from error
+        raise _wrong(source, error.strerror or str(error)) from error
     except yaml.YAMLError as error:
-        raise _wrong(path, f"is no YAML: {error}") from error
+        raise _wrong(source, f"is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise _wrong(path, f"{where}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise _wrong(source, f"{where}: {first['msg']}") from error
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_FILE)
 
 
 def _algorithms(proxy: LoadBalancer | OpenIdConnect | Cloudflare) -> tuple[str, ...]:
@@ -193,7 +198,8 @@ def _algorithms(proxy: LoadBalancer | OpenIdConnect | Cloudflare) -> tuple[str, 
     return ("ES256",) if isinstance(proxy, LoadBalancer) else ("RS256",)
 
 
-def _wrong(path: Path, what: str) -> ConfigurationError:
+def _wrong(source: Path | str, what: str) -> ConfigurationError:
+    where = "in IDENTITY_MAPPING" if isinstance(source, str) else str(source)
     return ConfigurationError(
-        f"the identity mapping {path}: {what}", remedy="correct it as docs/identity.md says"
+        f"the identity mapping {where}: {what}", remedy="correct it as docs/identity.md says"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,8 @@ def test_each_proxy_has_its_header_and_its_keys(
         (content(oidc(algorithms=["HS256"])), "algorithms"),
         (content(oidc(algorithms=["none"])), "algorithms"),
         (content(oidc(algorithms=[])), "algorithms"),
-        ([], "the file"),
-        (None, "the file"),
+        ([], "the whole"),
+        (None, "the whole"),
     ],
 )
 def test_wrong_file_is_told_with_its_place(tmp_path: Path, document: object, what: str) -> None:
@@ -132,3 +133,12 @@ def test_keys_over_plain_http_are_refused_at_start(clock: FakeClock) -> None:
     mapping = IdentityMapping.model_validate(content(oidc(jwks_url="http://issuer.example/jwks")))
     with pytest.raises(ConfigurationError, match="expected https"):
         mapping.verifier(clock=clock)
+
+
+def test_mapping_may_be_the_text_itself(tmp_path: Path) -> None:
+    wanted = content(ALB)
+    assert read_mapping(json.dumps(wanted)) == read_mapping(written(tmp_path, wanted))
+    for wrong in ("{", json.dumps({**wanted, "role": []})):
+        with pytest.raises(ConfigurationError, match="in IDENTITY_MAPPING: ") as refused:
+            read_mapping(wrong)
+        assert CLIENT not in str(refused.value)
