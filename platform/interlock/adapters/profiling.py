@@ -3,7 +3,7 @@
 Here files become pieces of work - some columns of some row groups of one file - which
 ``ml.workers`` spreads over processes; their profiles are merged. Memory is one batch of some
 columns per process. What is counted is ``ml.profile_plan``; rows are read by
-``adapters.table_files``; objects in a store are ``adapters.profiling_objects``. Reasons: ADR-0013.
+``adapters.table_files``; objects in a store are ``adapters.profiling_objects``. Reasons: ADR-0015.
 
 A damaged file among good ones is named and left out, with all of its rows; the others count.
 """

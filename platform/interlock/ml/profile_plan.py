@@ -1,7 +1,7 @@
 """What a profile counts: the plan that a reference and all later data share.
 
 Here: which columns, as what, and over which grid. Counting is ``ml.profiles``; reading files
-is ``adapters.profiling``. Reasons: ADR-0013.
+is ``adapters.profiling``. Reasons: ADR-0015.
 
 Rules:
 

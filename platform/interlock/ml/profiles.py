@@ -2,7 +2,7 @@
 
 Here: the value, its making from batches, and merging. What is counted is ``ml.profile_plan``,
 one column ``ml.column_profiles``, bytes ``ml.profile_bytes``, files ``adapters.profiling``.
-Reasons: ADR-0013.
+Reasons: ADR-0015.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Here: the decision and its words. Distances are ``ml.column_drift``, correlations
 ``ml.dependence``, limits ``ml.drift_limits``; what follows from a verdict is decided elsewhere.
-Reasons: ADR-0013.
+Reasons: ADR-0015.
 
 Rules:
 

@@ -1,0 +1,100 @@
+"""What ``bench_drift`` measures of ours, in a process of its own.
+
+With two Parquet files: a verdict about tables in memory, as Evidently gets them. With a list of
+files and a number of processes: the plan and the profile of these files.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from interlock.adapters.profile_planning import plan_files
+from interlock.adapters.profiling import profile_files
+from interlock.adapters.table_files import TableFile
+from interlock.ml.profile_bytes import from_bytes, to_bytes
+from interlock.ml.profiles import profile_reference, profile_table
+from interlock.ml.verdict import Statistic, judge
+
+REPEATS = 3  # the middle one counts
+
+
+def verdict(reference: Path, current: Path) -> dict[str, Any]:
+    """Judge two tables, with the profile stored and without."""
+    before, after = pl.read_parquet(reference), pl.read_parquet(current)
+    stored = to_bytes(profile_reference(before))
+
+    def ready() -> None:
+        profile = from_bytes(stored)
+        judge(profile, profile_table(after, profile.plan))
+
+    def built() -> None:
+        profile = profile_reference(before)
+        judge(profile, profile_table(after, profile.plan))
+
+    profile = from_bytes(stored)
+    found = judge(profile, profile_table(after, profile.plan))
+    timed = {"ready": _timed(ready), "built": _timed(built)}
+    # Only now: SciPy's statistics take long to import, and are for comparison alone.
+    from scipy.stats import ks_2samp
+
+    started, outside, width = time.perf_counter(), 0, 0.0
+    for column in found.columns:
+        one, two = before[column.name].to_numpy(), after[column.name].to_numpy()
+        exact = ks_2samp(one, two, method="asymp").statistic
+        low, high = column.statistics[Statistic.KS], column.statistics[Statistic.KS_UPPER]
+        outside += not low - 1e-12 <= exact <= high + 1e-12
+        width = max(width, high - low)
+    return timed | {
+        "drifted": list(found.drifted),
+        "outside": outside,
+        "width": width,
+        "scipy": time.perf_counter() - started,
+        "bytes": len(stored),
+    }
+
+
+def profile(listing: Path, jobs: int) -> dict[str, float]:
+    """Plan and count files."""
+    files = [TableFile(Path(name)) for name in json.loads(listing.read_text())]
+    started = time.perf_counter()
+    plan = plan_files(files)
+    planned, busy = time.perf_counter(), _processor()
+    profile_files(files, plan, jobs=jobs)
+    ended = time.perf_counter()
+    return {
+        "seconds": ended - started,
+        "plan": planned - started,
+        "profile": ended - planned,
+        "processor": _processor() - busy,
+    }
+
+
+def _timed(work: Callable[[], None]) -> dict[str, float]:
+    taken = []
+    for _ in range(REPEATS):
+        started, busy = time.perf_counter(), time.process_time()
+        work()
+        taken.append((time.perf_counter() - started, time.process_time() - busy))
+    middle = sorted(taken)[REPEATS // 2]
+    return {"seconds": middle[0], "processor": middle[1]}
+
+
+def _processor() -> float:
+    """Seconds of the processor, of this process and of its helpers that ended."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in both)
+
+
+if __name__ == "__main__":
+    first, second = sys.argv[1:3]
+    is_number = second.isdigit()
+    result = profile(Path(first), int(second)) if is_number else verdict(Path(first), Path(second))
+    print(json.dumps(result))
