@@ -223,6 +223,12 @@ DRIFT_METRICS: Final = (
         "alias",
     ),
     _gauge(
+        "model_approval_suspended",
+        "Whether the approval of the version at an alias is suspended.",
+        "product",
+        "alias",
+    ),
+    _gauge(
         "model_registered_timestamp_seconds",
         "When the version was registered, Unix time.",
         "product",

@@ -43,6 +43,7 @@ def fill_models(out: Families, found: Mapping[tuple[str, str], AliasedVersion]) 
         if each.version.isdigit():
             out.add("model_version", int(each.version), product, alias)
         out.add("model_alias_recorded", each.registration is not None, product, alias)
+        out.add("model_approval_suspended", each.suspended, product, alias)
         if each.registration is None:
             continue
         metrics = each.registration.metrics

@@ -30,6 +30,7 @@ from monitoring.trail_state import ProductState, TrailState
 log = logging.getLogger(__name__)
 
 ALIASES: Final = ("champion", "challenger")
+SUSPENDED: Final = "suspended"  # of governance.approval.State, as tags show it
 WHOLE_TRAIL: Final = timedelta(hours=1)  # between two looks at streams of earlier days
 
 Aliases = Mapping[tuple[str, str], AliasedVersion]
@@ -134,6 +135,7 @@ class DriftObserver:
                         version=version.version,
                         source=version.source,
                         registration=product.versions.get(version.version),
+                        suspended=version.tags.get("approval_state") == SUSPENDED,
                     )
         self._aliases, self._aliases_are_known = found, True
         return found

@@ -42,11 +42,13 @@ class AliasedVersion:
         version: Its number, text.
         source: Where its files are, ``models:/m-...``.
         registration: As the trail recorded it; None when it did not.
+        suspended: Whether its tags, which the reconciler keeps, say that its approval is.
     """
 
     version: str
     source: str
     registration: RegisteredVersion | None
+    suspended: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ ACTIONS: Final = (
         "model:rollback",
         RECONCILE,
         "model:serve",
+        "model:monitor",
+        "model:suspend",
         "audit:read",
         "audit:export",
         "platform:administer",
@@ -33,7 +35,7 @@ ACTIONS: Final = (
 )
 ROLES: Final = (
     *("viewer", "data_scientist", "ml_engineer", "approver", "auditor", "platform_admin"),
-    "scheduler",
+    *("scheduler", "monitor"),
 )
 OUTCOMES: Final = tuple(outcome.value for outcome in Outcome)
 _PRODUCT: Final = "product/"

@@ -139,6 +139,7 @@ def test_a_product_is_shown_with_its_champion(made: tuple[World, Made], tmp_path
         "model_metric tiny challenger roc_auc": result.trained.metrics["roc_auc"],
         "model_version tiny champion": 1,
         "model_alias_recorded tiny champion": 1,
+        "model_approval_suspended tiny champion": 0,
         "model_gate_limit tiny roc_auc min": 0.6,
         "model_gates_failed tiny": 0,
         "gates_failed_total tiny roc_auc": 0,
