@@ -1,14 +1,12 @@
 """Confidence intervals of a proportion, a mean loss and an area, as closed forms.
 
-Which metric gets which of them is decided in ``ml.metric_sample``.
+Which metric gets which of them is decided in ``ml.metric_sample``. SciPy is imported where it is
+used: web servers import this module, compute nothing, and have no SciPy.
 """
 
 from __future__ import annotations
 
 import math
-
-from scipy.optimize import brentq
-from scipy.special import ndtri, stdtrit
 
 from interlock.ml.evaluation import Interval
 
@@ -26,6 +24,8 @@ def wilson(hits: float, rows: float, *, level: float) -> Interval:
     Returns:
         The interval, inside [0, 1] and never of width zero.
     """
+    from scipy.special import ndtri
+
     z2 = float(ndtri(0.5 + level / 2.0)) ** 2
     share = hits / rows
     centre = (share + z2 / (2.0 * rows)) / (1.0 + z2 / rows)
@@ -47,6 +47,8 @@ def mean_interval(value: float, deviation: float, rows: int, *, level: float) ->
     Returns:
         The interval.
     """
+    from scipy.special import stdtrit
+
     half = float(stdtrit(rows - 1, 0.5 + level / 2.0)) * deviation / math.sqrt(rows)
     return Interval(low=max(0.0, value - half), high=value + half)
 
@@ -67,6 +69,8 @@ def around_logit(value: float, error: float, *, level: float) -> Interval:
     Returns:
         The interval.
     """
+    from scipy.special import ndtri
+
     half = float(ndtri(0.5 + level / 2.0)) * error
     centre = math.log(value / (1.0 - value))
     # tanh does not overflow where exp would.
@@ -95,6 +99,9 @@ def newcombe(value: float, positives: int, negatives: int, *, level: float) -> I
 
 
 def _newcombe_low(value: float, positives: int, negatives: int, *, level: float) -> float:
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
     quantile = float(ndtri(0.5 + level / 2.0))
     mean = (positives + negatives) / 2.0 - 1.0
 
