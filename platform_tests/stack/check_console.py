@@ -33,7 +33,6 @@ from interlock.settings import Settings, load_settings
 pytestmark = pytest.mark.timeout(900)
 
 MODEL = "CreditRiskModel"
-VERSION = f"/models/{MODEL}/versions/1"
 PASSWORD = "correct horse battery staple"
 PEOPLE = {
     "grace": Role.APPROVER,
@@ -117,13 +116,15 @@ def test_two_people_approve_and_a_third_promotes(console: str, tmp_path: Path) -
         decide_and_look(browser, console)
 
 
-def decide_and_look(browser: Browser, url: str) -> None:
+def decide_and_look(browser: Browser, url: str, version: str = "1") -> None:
     """Everything that this check is for; pictures on the way.
 
     Args:
         browser: The window.
         url: Of the console.
+        version: That waits.
     """
+    page = f"{url}/models/{MODEL}/versions/{version}"
     browser.window(height=640)
     with signed_in(browser, url, "grace"):
         browser.open(f"{url}/waiting")
@@ -133,16 +134,17 @@ def decide_and_look(browser: Browser, url: str) -> None:
         is_greyed(browser, "Make it the champion …", because="no policy permits it to the role")
         approve(browser, "Holdout, calibration and data quality reviewed.", picture=True)
     with signed_in(browser, url, "henry"):
-        browser.open(f"{url}{VERSION}")
+        browser.open(page)
         approve(browser, "Costs at the chosen threshold are within appetite.")
         whole(browser)
-        browser.picture("console-version")
+        lineage = browser.see("//ol[@class='lineage']")
+        browser.picture("console-version", down_to=lineage, margin=24)
         dark(browser, on=True)
-        browser.picture("console-version-dark")
+        browser.picture("console-version-dark", down_to=lineage, margin=24)
         dark(browser, on=False)
         browser.window(height=640)
     with signed_in(browser, url, "otto"):
-        browser.open(f"{url}{VERSION}")
+        browser.open(page)
         is_greyed(browser, "Approve …", because="no policy permits it to the role ml_engineer")
         browser.click(button("Make it the champion …"))
         browser.click(button("Make it the champion"))

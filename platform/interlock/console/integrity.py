@@ -7,7 +7,6 @@ from fastapi.responses import RedirectResponse, Response
 
 from interlock.console.changes import checked
 from interlock.console.forms import Form
-from interlock.console.notices import notice_of
 from interlock.console.rendering import page
 from interlock.console.site import TRAIL, AtConsole
 from interlock.governance.access import Action
@@ -16,7 +15,7 @@ pages = APIRouter()
 
 
 @pages.get("/integrity")
-def integrity(request: Request, here: AtConsole, done: str = "") -> Response:
+def integrity(request: Request, here: AtConsole) -> Response:
     """What is known about the trail."""
     known = here.site.verifications
     return page(
@@ -27,7 +26,6 @@ def integrity(request: Request, here: AtConsole, done: str = "") -> Response:
         running=known.running,
         failure=known.failure,
         location=here.workspace.authority.audit.location,
-        notice=notice_of(done) if known.running else "",
     )
 
 
@@ -38,4 +36,4 @@ def verify(here: AtConsole, form: Form) -> Response:
     authority, run = here.workspace.authority, here.site.run()
     authority.authorise(Action.AUDIT_READ, TRAIL, run)
     here.site.verifications.begin(authority, run, here.site.clock())
-    return RedirectResponse("/integrity?done=verify", 303)
+    return RedirectResponse("/integrity", 303)

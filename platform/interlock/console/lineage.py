@@ -35,7 +35,7 @@ class Step:
         title: What was made.
         name: The hash or number by which it is known.
         hash_of: What the hash is called in the record.
-        facts: What is worth knowing of it, in words.
+        facts: What is worth knowing of it, each in words.
         by: Who did it.
         at: When it was recorded.
         key: The event that proves it.
@@ -44,7 +44,7 @@ class Step:
     title: str
     name: str
     hash_of: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[str, ...]
     by: str
     at: datetime
     key: str
@@ -119,15 +119,15 @@ def _step(key: str, record: AuditRecord) -> Step:
     )
 
 
-def _facts(action: str, evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(action: str, evidence: Mapping[str, Any]) -> list[str]:
     shown = {
         Action.DATA_INGEST.value: ("rows", "columns"),
         Action.DATA_VALIDATE.value: ("rows", "quarantined"),
         Action.MODEL_TRAIN.value: ("winner", "rows"),
         Action.MODEL_REGISTER.value: ("version", "tier"),
     }[action]
-    return [(name, _text(evidence[name])) for name in shown if evidence.get(name) is not None]
+    return [_text(name, evidence[name]) for name in shown if evidence.get(name) is not None]
 
 
-def _text(value: object) -> str:
-    return f"{value:,}" if type(value) is int else str(value)
+def _text(name: str, value: object) -> str:
+    return f"{value:,} {name}" if type(value) is int else f"{name} {value}"

@@ -9,7 +9,6 @@ _NOTICES: Final = {
     "reject": "Your rejection is signed and on record. It stands for good.",
     "promote": "The version is the champion now.",
     "rollback": "The earlier champion is back, and that is on record.",
-    "verify": "The trail is being verified.",
 }
 
 
