@@ -72,6 +72,18 @@ bench: setup ## Measure, print a table and write JSON
 bench-scaling: setup ## Simulate AWS from 3 to 10,000 products, write docs/autoscaling.md
 	@$(BIN)/python scripts/bench/scaling.py
 
+.PHONY: bench-drift
+bench-drift: setup ## Measure drift beside Evidently, on wide and on long tables; write bench-drift.json
+	@$(BIN)/python scripts/bench/bench_drift.py
+
+.PHONY: drift-calibration
+drift-calibration: setup ## Measure false alarms and power of the drift verdict, write docs/drift.md
+	@$(BIN)/python scripts/bench/drift_calibration.py
+
+.PHONY: drift-ray
+drift-ray: setup ## Profile partitions on a two-node Ray cluster of this machine: identical numbers
+	@$(BIN)/python scripts/bench/drift_ray.py
+
 .PHONY: lock
 lock: setup ## Resolve the dependencies anew into both lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
