@@ -177,7 +177,7 @@ deploy: setup ## Roll a release out over there, test it, watch it, take it back 
 smoke-test: setup ## Does the platform work? Here or over there; only prod is not made to run a pipeline
 	@$(if $(REMOTE),$(CI)/run_job.py $(THERE) --seconds=600 -- python,$(BIN)/python) docker/platform/smoke_test.py \
 	  $(if $(REMOTE),--dagster=http://dagster-webserver.$(INSIDE):3000 --mlflow=http://mlflow.$(INSIDE):5000) \
-	  $(if $(filter prod,$(REMOTE)),,--launch=ml_training_pipeline)
+	  $(if $(filter prod,$(REMOTE)),,--launch=credit_risk_pipeline)
 
 .PHONY: deploy-check
 deploy-check: setup ## May the models of DEPLOY_MODELS be deployed, here or over there?
