@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.definitions.sensor_definition import SensorType
 from dagster._core.remote_origin import (
     InProcessCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -17,6 +18,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
     ScheduleInstigatorData,
+    SensorInstigatorData,
     TickData,
     TickStatus,
 )
@@ -43,22 +45,24 @@ def world(
     return new_world(tmp_path / "world", mlflow_template)
 
 
-def record_tick(instance: dg.DagsterInstance, run_id: str) -> None:
+def record_tick(
+    instance: dg.DagsterInstance, run_id: str, kind: InstigatorType = InstigatorType.SCHEDULE
+) -> None:
     """What the daemon writes when it has submitted a run."""
     location = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="interlock"))
     origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "repository"), SCHEDULE)
-    state = InstigatorState(
-        origin,
-        InstigatorType.SCHEDULE,
-        InstigatorStatus.RUNNING,
-        ScheduleInstigatorData("0 0 * * *", start_timestamp=0.0),
+    data = (
+        ScheduleInstigatorData("0 0 * * *", start_timestamp=0.0)
+        if kind is InstigatorType.SCHEDULE
+        else SensorInstigatorData(sensor_type=SensorType.STANDARD)
     )
+    state = InstigatorState(origin, kind, InstigatorStatus.RUNNING, data)
     instance.add_instigator_state(state)
     instance.create_tick(
         TickData(
             instigator_origin_id=state.instigator_origin_id,
             instigator_name=SCHEDULE,
-            instigator_type=InstigatorType.SCHEDULE,
+            instigator_type=kind,
             status=TickStatus.SUCCESS,
             timestamp=1.0,
             run_ids=[run_id],
@@ -67,7 +71,13 @@ def record_tick(instance: dg.DagsterInstance, run_id: str) -> None:
     )
 
 
-def ingest_as(world: World, token: str | None, *, ticked: str | None) -> tuple[str, str]:
+def ingest_as(
+    world: World,
+    token: str | None,
+    *,
+    ticked: str | None,
+    kind: InstigatorType = InstigatorType.SCHEDULE,
+) -> tuple[str, str]:
     """Role and verification of who a run of raw_data acted as."""
     guard = Guard(world.workspace, tokens=RunTokens(KEY, clock=world.clock))
     definitions = dg.Definitions.merge(
@@ -76,7 +86,7 @@ def ingest_as(world: World, token: str | None, *, ticked: str | None) -> tuple[s
     )
     with dg.DagsterInstance.local_temp(str(world.folder)) as instance:
         if ticked is not None:
-            record_tick(instance, ticked)
+            record_tick(instance, ticked, kind)
         definitions.resolve_job_def("tiny_pipeline").execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(["tiny", "raw_data"])],
@@ -97,6 +107,11 @@ def token_of(world: World) -> str:
 
 def test_run_of_a_real_tick_acts_as_the_scheduler(world: World) -> None:
     assert ingest_as(world, token_of(world), ticked=RUN_ID) == ("scheduler", "schedule")
+
+
+def test_run_of_a_sensors_real_tick_acts_as_the_scheduler(world: World) -> None:
+    acted = ingest_as(world, token_of(world), ticked=RUN_ID, kind=InstigatorType.SENSOR)
+    assert acted == ("scheduler", "schedule")
 
 
 def test_token_seen_in_a_dry_run_makes_nobody_the_scheduler(world: World) -> None:
