@@ -1,27 +1,50 @@
 """A performance report as one HTML file, for people: the verdict first, then every window.
 
-Here lives looks alone; what was found is ``ml.performance_report``, in words
-``ml.performance_document``. The file needs nothing from elsewhere and holds no script.
+Here lies what is said and in which order; what was found is ``ml.performance_report``, in words
+``ml.performance_document``. The frame is ``ml.report_page``, pictures are
+``ml.performance_drawing``. What data supplies, names of groups included, is escaped here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from typing import Final
 
 from interlock.ml.estimated_performance import WindowEstimate
-from interlock.ml.performance_document import performance_sentence
+from interlock.ml.performance_document import outcome_of, performance_sentence
+from interlock.ml.performance_drawing import metric_drawing
+from interlock.ml.performance_limit import Verdict
 from interlock.ml.performance_report import (
     GroupPerformance,
     PerformanceReport,
     WindowPerformance,
 )
+from interlock.ml.report_page import facts_list, page, table
 
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;color:#22262b}"
-    "table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;text-align:left;"
-    "border-bottom:1px solid #e6e8eb;vertical-align:top}@media print{body{margin:0}}"
-)
+_CLASSES: Final = {
+    Verdict.BEYOND_LIMIT: "bad",
+    Verdict.WITHIN: "good",
+    Verdict.UNDECIDED: "open",
+    Verdict.NOT_ENOUGH_DATA: "open",
+}
+_STEPS: Final[Mapping[Verdict, Sequence[str]]] = {
+    Verdict.WITHIN: ("Nothing is to be done.",),
+    Verdict.UNDECIDED: (
+        "Wait for more labels: the interval holds both what is allowed and what is not.",
+    ),
+    Verdict.NOT_ENOUGH_DATA: (
+        "Wait for labels, or see why they do not come; until then this is no finding.",
+    ),
+    Verdict.BEYOND_LIMIT: (
+        "See first whether the labels are right: late, doubled, or joined to other rows.",
+        "Then which group is worst, and whether its data drifted.",
+        (
+            "Train on newer data, or roll back; where this suspended a champion's approval, only "
+            "people lift that."
+        ),
+    ),
+}
 
 
 def render_performance_report(
@@ -44,27 +67,63 @@ def render_performance_report(
     Returns:
         A whole document.
     """
-    by_name = {each.name: each for each in estimates}
-    return "\n".join(
+    outcome, sentence = outcome_of(report), performance_sentence(report)
+    return page(
+        title,
         [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(title)}</h1>",
-            f"<p><strong>{escape(performance_sentence(report).capitalize())}.</strong></p>",
-            "<dl>",
-            *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()),
-            "</dl>",
-            "<ul>",
-            *(f"<li>{escape(each)}</li>" for each in findings),
-            "</ul>",
-            *(
-                line
-                for window in reversed(report.windows)
-                for line in _window(window, by_name.get(window.name), report.settings.level)
-            ),
-            "</body></html>",
-        ]
+            f'<div class="verdict {_CLASSES[outcome]}" role="status">',
+            f"<p>{escape(sentence[:1].upper() + sentence[1:])}.</p><ul>",
+            *(f"<li>{step}</li>" for step in _STEPS[outcome]),
+            "</ul></div>",
+            *_labels(findings),
+            *performance_section(report, estimates),
+            "<h2>What was compared</h2>",
+            facts_list(facts),
+        ],
+    )
+
+
+def performance_section(
+    report: PerformanceReport, estimates: Sequence[WindowEstimate] = ()
+) -> Iterator[str]:
+    """Metrics over time and every window, as a part of a report.
+
+    Args:
+        report: What was measured.
+        estimates: What was estimated without labels.
+    """
+    by_name = {each.name: each for each in estimates}
+    level = report.settings.level
+    yield "<h2>Performance over time</h2>"
+    yield (
+        f'<p class="soft">A dot per window with its interval of {level:.0%}; dashed: the worst '
+        "value that is within the limit.</p>"
+    )
+    for place, metric in enumerate(_judged(report)):
+        yield '<section class="c">'
+        yield f"<h3>{escape(metric)}</h3>"
+        yield metric_drawing(report.windows, metric, place=place)
+        yield "</section>"
+    for window in reversed(report.windows):
+        yield from _window(window, by_name.get(window.name), level)
+
+
+def _labels(findings: Sequence[str]) -> Iterator[str]:
+    if findings:
+        yield "<h2>Labels</h2><ul>"
+        yield from (f"<li>{escape(each)}</li>" for each in findings)
+        yield "</ul>"
+
+
+def _judged(report: PerformanceReport) -> list[str]:
+    """Metrics that have a limit anywhere, in their order."""
+    return list(
+        dict.fromkeys(
+            name
+            for window in report.windows
+            for name, each in window.overall.metrics.items()
+            if each.judgements
+        )
     )
 
 
@@ -73,30 +132,38 @@ def _window(
 ) -> Iterator[str]:
     yield f"<h2>{escape(window.name)}</h2>"
     yield f"<p>{escape(window.coverage.statement(level=level))}</p>"
-    yield "<table><thead><tr><th>rows</th><th>metric</th><th>value</th><th>interval</th>"
-    yield "<th>verdict</th></tr></thead><tbody>"
-    for each in (window.overall, *window.groups):
-        yield from _group(each)
-    yield "</tbody></table>"
+    yield from table(
+        f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
+        ("rows", ">labelled", "metric", ">value", ">interval", "verdict", "why"),
+        (row for each in (window.overall, *window.groups) for row in _group(each)),
+    )
     if estimate is not None:
         for name, found in estimate.estimate.metrics.items():
             low, high = found.interval.low, found.interval.high
-            yield f"<p>estimated {name} {found.value:.4g} ({low:.4g} to {high:.4g})</p>"
+            yield (
+                f"<p>Estimated {escape(name)} {found.value:.4g} ({low:.4g} to {high:.4g}), "
+                f"{escape(estimate.estimate.method)}.</p>"
+            )
         for refusal in estimate.estimate.refusals:
-            yield f"<p>no estimate: {escape(refusal)}</p>"
+            yield f"<p>No estimate: {escape(refusal)}.</p>"
+        for each in estimate.contradictions or ():
+            yield f"<p>The labels contradict the estimate: {escape(each)}.</p>"
 
 
-def _group(found: GroupPerformance) -> Iterator[str]:
+def _group(found: GroupPerformance) -> Iterator[Sequence[str]]:
     who = "all" if found.group is None else str(found.group)
     for measured in found.metrics.values():
         if measured.value is None:
             continue
-        interval = measured.interval
-        ends = f"{interval.low:.4g} to {interval.high:.4g}" if interval else ""
-        verdict = measured.verdict.value if measured.verdict else ""
-        reasons = "; ".join(each.reason for each in measured.judgements)
+        interval, verdict = measured.interval, measured.verdict
+        reasons = [each.reason for each in measured.judgements if each.verdict is verdict]
+        words = verdict.value.replace("_", " ") if verdict else ""
         yield (
-            f"<tr><td>{escape(who)} ({found.rows:,})</td><td>{measured.metric}</td>"
-            f"<td>{measured.value:.4g}</td><td>{ends}</td>"
-            f'<td title="{escape(reasons)}">{verdict}</td></tr>'
+            escape(who),
+            f"{found.rows:,} of {found.predictions:,}",
+            escape(measured.metric),
+            f"{measured.value:.4g}",
+            f"{interval.low:.4g} to {interval.high:.4g}" if interval else "",
+            f'<span class="w {_CLASSES[verdict]}">{words}</span>' if verdict else "",
+            escape(next(iter(reasons), "")),
         )
