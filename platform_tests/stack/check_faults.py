@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import csv
 import time
+import urllib.error
 
 import pytest
 from stack.composed import PROJECT, ComposedStack, Run, succeeded, wait_until
 from stack.host import Report, docker
+
+from interlock.webserver.visitors import COUNTS
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -83,7 +86,11 @@ def test_object_store_stopped_in_the_middle_of_a_run(stack: ComposedStack, repor
     """The run fails, its last record waits on disk, and the next run writes it."""
     run_id = stack.launch_until_training()
     stack.compose("stop", "minio")
-    assert stack.wait_for_end(run_id).status == "FAILURE"
+    # Without it nobody knows who may still act, so nobody is let in.
+    time.sleep(COUNTS.total_seconds())
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        stack.run(run_id)
+    stack.wait_for_status(run_id, "FAILURE")
     waiting = spooled(stack)
     assert waiting
     stack.start_again("minio")
@@ -133,8 +140,10 @@ def test_full_disk_under_the_audit_bucket(stack: ComposedStack, report: Report) 
         pytest.skip("the object store is not on a disk of its own: no loop devices here")
     known = stack.audit_events()
     volume, image = f"{PROJECT}_minio:/data", "interlock/platform:stack-test"
+    run_id = stack.launch()  # its process takes longer to begin than the disk to be full
     docker("run", "--rm", "--volume", volume, image, "python", "-c", FILL)
-    run_id = stack.launch()
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        stack.launch()  # what cannot be recorded does not happen
     assert stack.wait_for_end(run_id).status == "FAILURE"
     why = stack.messages(run_id)
     assert "StorageFull" in why

@@ -274,6 +274,14 @@ class ComposedStack:
         )
         return self.run(run_id)
 
+    def wait_for_status(self, run_id: str, status: str) -> None:
+        """Waits for a run's status as the database has it, where the web server lets nobody in."""
+        query = f"SELECT status FROM runs WHERE run_id = '{run_id}'"  # noqa: S608 - an id of Dagster's
+        ask = ("exec", "-T", "postgres", "psql", "-U", "postgres", "-d", "dagster", "-Atc", query)
+        wait_until(
+            lambda: self.compose(*ask).strip() == status, f"{run_id}: {status}", seconds=RUN_SECONDS
+        )
+
     def succeed(self) -> Run:
         """Launches the job, once the product is free, and sees it succeed."""
         wait_until(
