@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,11 @@ def compare(address: str, folder: Path) -> None:
         return ray.get_runtime_context().get_node_id(), to_bytes(counted)
 
     ray.init(address=address, log_to_driver=False)
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    deadline = time.monotonic() + START_SECONDS
+    while len(nodes := [node for node in ray.nodes() if node["Alive"]]) < 2:  # noqa: PLR2004
+        if time.monotonic() > deadline:
+            sys.exit("the second node did not come up")
+        time.sleep(1)
     remote = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(profile)
     there = ray.get([remote.remote(file, plan) for file in files])
     ray.shutdown()

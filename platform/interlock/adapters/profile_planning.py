@@ -18,6 +18,7 @@ from interlock.adapters import table_files
 from interlock.adapters.profiling import COLUMNS_AT_ONCE, ProfiledFiles, Progress, profile_files
 from interlock.adapters.table_files import TableFile
 from interlock.errors import DataError, ProfileError
+from interlock.ml.column_values import family_of
 from interlock.ml.profile_plan import (
     SAMPLE_ROWS,
     ColumnKind,
@@ -25,7 +26,6 @@ from interlock.ml.profile_plan import (
     ColumnRole,
     ProfilePlan,
     complete_plan,
-    family_of,
     plan_column,
     refuse_unknown,
 )

@@ -16,8 +16,9 @@ import polars as pl
 from interlock.adapters import parquet
 from interlock.adapters.csv_text import csv_columns, read_csv
 from interlock.errors import SourceError
+from interlock.ml.column_values import Family
 from interlock.ml.columns import ColumnType
-from interlock.ml.profile_plan import Family, ProfilePlan
+from interlock.ml.profile_plan import ProfilePlan
 from interlock.ml.value_types import DTYPES, read_column
 
 PARQUET_ENDINGS: Final = frozenset({".parquet", ".pq"})

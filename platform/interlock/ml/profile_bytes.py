@@ -24,6 +24,7 @@ from interlock.ml.column_profiles import (
     ColumnProfile,
     NumericProfile,
 )
+from interlock.ml.column_values import MAX_TEXT, Family
 from interlock.ml.exact_sums import ExactSum
 from interlock.ml.joint_profiles import MAX_ROWS, Comoments, Joint
 from interlock.ml.profile_plan import (
@@ -31,11 +32,9 @@ from interlock.ml.profile_plan import (
     MAX_CATEGORIES,
     MAX_COLUMNS,
     MAX_MULTIVARIATE,
-    MAX_TEXT,
     ColumnKind,
     ColumnPlan,
     ColumnRole,
-    Family,
     ProfilePlan,
     canonical_json,
 )

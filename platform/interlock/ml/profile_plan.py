@@ -31,6 +31,18 @@ import numpy.typing as npt
 import polars as pl
 
 from interlock.errors import ProfileError
+from interlock.ml.column_values import Family, category_name, family_of, numbers_of, texts_of
+
+__all__ = [
+    "ColumnKind",
+    "ColumnPlan",
+    "ColumnRole",
+    "Family",
+    "ProfilePlan",
+    "complete_plan",
+    "plan_column",
+    "plan_profile",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +54,6 @@ MIN_CATEGORY_ROWS: Final = 5  # in the sample; Cochran 1954, the chi-square rule
 MAX_MULTIVARIATE: Final = 64  # columns whose correlations are followed; 2,016 pairs
 MAX_MISSING: Final = 0.05  # share in the sample, of a column whose correlations are followed
 MAX_COLUMNS: Final = 20_000
-MAX_TEXT: Final = 200  # characters of a category, and of a column's name
 SAMPLE_ROWS: Final = 131_072  # from which a plan is made
 _NORMAL_IQR: Final = 1.3489795  # interquartile range of the standard normal distribution
 
@@ -60,19 +71,6 @@ class ColumnRole(StrEnum):
     FEATURE = "feature"
     PREDICTION = "prediction"
     TARGET = "target"
-
-
-class Family(StrEnum):
-    """Types that may stand in for each other; of another family, a column is another one."""
-
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    TEXT = "text"
-    DATE = "date"
-    DATETIME = "datetime"  # clock times without a zone
-    INSTANT = "datetime with zone"
-    TIME = "time"
-    DURATION = "duration"
 
 
 @dataclass(frozen=True)
@@ -277,57 +275,6 @@ def complete_plan(
         )
     chosen = dict.fromkeys((left, right) for left, right in pairs)
     return ProfilePlan(tuple(columns), tuple(chosen), followed if len(followed) > 1 else ())
-
-
-def family_of(dtype: pl.DataType) -> Family:
-    """The family of a type.
-
-    Raises:
-        ProfileError: Lists, structures and bytes have none.
-    """
-    for matches, family in (
-        (dtype.is_numeric(), Family.NUMBER),
-        (dtype == pl.Boolean, Family.BOOLEAN),
-        (dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null), Family.TEXT),
-        (dtype == pl.Date, Family.DATE),
-        (dtype == pl.Time, Family.TIME),
-        (dtype == pl.Duration, Family.DURATION),
-    ):
-        if matches:
-            return family
-    if isinstance(dtype, pl.Datetime):
-        return Family.DATETIME if dtype.time_zone is None else Family.INSTANT
-    raise ProfileError(
-        f"a column of type {dtype} has no distribution", remedy="leave the column out"
-    )
-
-
-def numbers_of(column: pl.Series) -> pl.Series:
-    """A column's numbers: as they are; days since 1970; microseconds since 1970 or midnight."""
-    if isinstance(column.dtype, pl.Datetime):
-        return column.dt.epoch("us")
-    if isinstance(column.dtype, pl.Duration):
-        return column.dt.total_microseconds()
-    if column.dtype == pl.Time:
-        return column.to_physical() // 1000
-    if column.dtype == pl.Date:
-        return column.to_physical()
-    if isinstance(column.dtype, pl.Decimal):
-        return column.cast(pl.Float64)
-    return column
-
-
-def texts_of(column: pl.Series) -> pl.Series:
-    """A column's values as text."""
-    return column if column.dtype == pl.String else column.cast(pl.String)
-
-
-def category_name(value: str) -> str:
-    """A value as a profile keeps it: long ones by their start and hash."""
-    if len(value) <= MAX_TEXT:
-        return value
-    digest = hashlib.sha256(value.encode()).hexdigest()[:16]
-    return f"{value[: MAX_TEXT - 17]}#{digest}"
 
 
 def refuse_unknown(columns: Sequence[str], names: Sequence[str]) -> None:

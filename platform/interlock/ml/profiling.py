@@ -22,16 +22,13 @@ from interlock.ml.column_profiles import (
     NumericProfile,
     frequent,
 )
+from interlock.ml.column_values import category_name, family_of, numbers_of, texts_of
 from interlock.ml.exact_sums import ExactSum
 from interlock.ml.joint_profiles import BATCH_PRODUCTS, MAX_ROWS, Comoments, Joint
 from interlock.ml.profile_plan import (
     ColumnKind,
     ColumnPlan,
     ProfilePlan,
-    category_name,
-    family_of,
-    numbers_of,
-    texts_of,
 )
 from interlock.ml.quantile_sketch import QuantileSketch
 

@@ -12,8 +12,8 @@ from interlock.adapters.profiling import profile_files
 from interlock.adapters.table_files import TableFile
 from interlock.errors import ProfileError, TrainingError
 from interlock.ml.column_profiles import NumericProfile
+from interlock.ml.column_values import Family
 from interlock.ml.columns import ColumnType
-from interlock.ml.profile_plan import Family
 from interlock.ml.profiles import merge, profile_table
 
 

@@ -16,16 +16,14 @@ from interlock.ml.column_profiles import (
     NumericProfile,
     frequent,
 )
+from interlock.ml.column_values import MAX_TEXT, Family, category_name
 from interlock.ml.exact_sums import ExactSum
 from interlock.ml.joint_profiles import Comoments
 from interlock.ml.profile_parts import divide, join
 from interlock.ml.profile_plan import (
     GRID_BINS,
-    MAX_TEXT,
     ColumnKind,
     ColumnRole,
-    Family,
-    category_name,
     plan_profile,
 )
 from interlock.ml.profiles import (
