@@ -217,7 +217,9 @@ class ModelRegistry:
             )
         # What a search gives lacks the aliases, which belong to the model.
         aliases = self.aliases(model) if found else {}
-        return VersionPage(tuple(_version(each, aliases) for each in found), found.token or None)
+        # Bytes from a database, a text from a server.
+        after = found.token.decode() if isinstance(found.token, bytes) else found.token
+        return VersionPage(tuple(_version(each, aliases) for each in found), after or None)
 
     def aliases(self, model: str) -> Mapping[str, str]:
         """The aliases of a model and the version each points at.
