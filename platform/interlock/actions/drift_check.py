@@ -1,8 +1,8 @@
 """Hold data against what a version learned from, and let a champion's approval follow from it.
 
-Authorise, record, measure, record; then, where the product says that drift suspends and the
-version is the champion, ``actions.suspend``. What is measured is ``ml.verdict``; which data,
-``actions.current_data``; how the report looks, ``ml.drift_report``. ADR-0014.
+Authorise, record, measure, record; then, where the product says that drift suspends, the version is
+the champion and the data its own, ``actions.suspend``. What is measured is ``ml.verdict``; which
+data, ``actions.current_data``; how the report looks, ``ml.drift_report``. ADR-0014.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interlock.actions.authority import RunContext
-from interlock.actions.current_data import Current, Declared, Fetched, fetch, scored
+from interlock.actions.current_data import Current, Declared, Fetched, GivenFile, fetch, scored
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.snapshots import monitoring_key, store_once
 from interlock.actions.suspend import Grounds, suspend
@@ -144,7 +144,9 @@ def check_drift(
             "limits_digest": hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         }
     suspension = None
-    if verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
+    # A file that somebody names says nothing about what the champion decides on.
+    is_in_use = not isinstance(current, GivenFile)
+    if is_in_use and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,
             run,

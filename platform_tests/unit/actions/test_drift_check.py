@@ -195,6 +195,20 @@ def test_unknown_version_is_refused(made: tuple[World, Made]) -> None:
     assert last(world).outcome is Outcome.FAILED
 
 
+def test_file_that_somebody_names_is_reported_on_and_suspends_nothing(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, shifted)
+    path = world.folder / f"day-{DAY}.csv"
+    given = GivenFile(path, CsvSource(kind="csv", path=path.name))
+    found = check_drift(world.workspace(), tiny_product(), world.run("check"), given)
+    assert found.verdict.outcome is Found.DRIFT
+    assert last(world).evidence["outcome"] == "drift"
+    assert found.suspension is None
+    deployable(world, "ask")
+
+
 def test_reference_of_another_model_is_refused(made: tuple[World, Made]) -> None:
     world, _ = made
     path = next(world.artifacts.rglob("reference/profile.bin"))
