@@ -18,7 +18,7 @@ from interlock.adapters import table_files
 from interlock.adapters.profiling import COLUMNS_AT_ONCE, ProfiledFiles, Progress, profile_files
 from interlock.adapters.table_files import TableFile
 from interlock.errors import DataError, ProfileError
-from interlock.ml.column_values import family_of
+from interlock.ml.column_values import type_name
 from interlock.ml.profile_plan import (
     SAMPLE_ROWS,
     ColumnKind,
@@ -143,7 +143,7 @@ class _Opened:
     def resembles(self, other: _Opened, names: Sequence[str]) -> bool:
         """Whether some columns are here too, of the same types; if not, it is named later."""
         return all(
-            name in self.columns and family_of(self.columns[name]) is family_of(other.columns[name])
+            name in self.columns and type_name(self.columns[name]) == type_name(other.columns[name])
             for name in names
         )
 

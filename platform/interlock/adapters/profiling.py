@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+import polars as pl
+
 from interlock.adapters import table_files
 from interlock.adapters.table_files import TableFile
 from interlock.errors import DataError, ProfileError, TrainingError
@@ -148,16 +150,24 @@ class _Counting:
         parts = divide(self.plan, columns=COLUMNS_AT_ONCE)
 
         def count(piece: _Piece) -> TableProfile | DataError:
-            part = self.plan if piece.part is None else parts[piece.part]
-            names = [column.name for column in part.columns]
-            try:
-                rows = table_files.batches(piece.file, names, groups=piece.groups)
-                return profile_table(rows, part)
-            except DataError as error:
-                return ProfileError(error.args[0], remedy=error.remedy)
+            return _count(piece, self.plan if piece.part is None else parts[piece.part])
 
         with limited_threads():
             yield count
+
+
+def _count(
+    piece: _Piece, plan: ProfilePlan, on_bytes: Callable[[int], None] | None = None
+) -> TableProfile | DataError:
+    names = [column.name for column in plan.columns]
+    try:
+        rows = table_files.batches(piece.file, names, groups=piece.groups, on_bytes=on_bytes)
+        return profile_table(rows, plan)
+    except DataError as error:
+        # A new one: what caused it may not go from one process to another.
+        return ProfileError(error.args[0], remedy=error.remedy)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        return ProfileError(f"it cannot be read ({error})", remedy="write the file again")
 
 
 def _pieces(place: int, file: TableFile, plan: ProfilePlan, jobs: int) -> Iterator[_Piece]:
@@ -189,6 +199,9 @@ def _counted(
     pieces: Sequence[_Piece], plan: ProfilePlan, jobs: int, progress: Progress
 ) -> Iterator[tuple[int, list[tuple[_Piece, TableProfile | DataError]]]]:
     """Each file's place and the profiles of its pieces, in the order of the files."""
+    if len(pieces) == 1 and pieces[0].part is None:
+        yield pieces[0].place, [(pieces[0], _watched(pieces[0], plan, progress))]
+        return
     whole = sum(piece.values for piece in pieces) or 1
     before = 0
     work = _Counting(plan)
@@ -212,6 +225,19 @@ def _counted(
         both = list(zip(wave, results, strict=True))
         for place, found in groupby(both, key=lambda each: each[0].place):
             yield place, list(found)
+
+
+def _watched(piece: _Piece, plan: ProfilePlan, progress: Progress) -> TableProfile | DataError:
+    """The profile of one CSV file, which nobody can divide, with progress by its bytes."""
+    size, seen = max(1, piece.file.path.stat().st_size), [0]
+
+    def tell(read: int) -> None:
+        seen[0] += read
+        progress(min(0.99, seen[0] / size))
+
+    found = _count(piece, plan, tell)
+    progress(1.0)
+    return found
 
 
 def _waves(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:

@@ -6,7 +6,7 @@ contract, which says of each value whether it is right, are ``adapters.raw_rows`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -87,7 +87,13 @@ def schema(file: TableFile) -> dict[str, pl.DataType]:
         SourceError: It cannot be read.
     """
     if file.is_parquet:
-        return parquet.schema_of(file.path)
+        try:
+            return parquet.schema_of(file.path)
+        except pl.exceptions.PolarsError as error:
+            raise SourceError(
+                f"its columns cannot be told apart ({error})",
+                remedy="give every column a name of its own",
+            ) from error
     try:
         names = csv_columns(file.path, delimiter=file.delimiter, encoding=file.encoding)
     except OSError as error:
@@ -101,7 +107,11 @@ def schema(file: TableFile) -> dict[str, pl.DataType]:
 
 
 def batches(
-    file: TableFile, columns: Sequence[str], *, groups: Sequence[int] | None = None
+    file: TableFile,
+    columns: Sequence[str],
+    *,
+    groups: Sequence[int] | None = None,
+    on_bytes: Callable[[int], None] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Some columns of some rows, at most ``parquet.BATCH_ROWS`` at a time, by row groups.
 
@@ -109,6 +119,7 @@ def batches(
         file: What to read.
         columns: Which columns; all of them exist.
         groups: Which row groups of a Parquet file; all when not given.
+        on_bytes: Called with about how many bytes of a CSV file were read since.
 
     Yields:
         Batches; those of CSV typed where its types are known.
@@ -127,6 +138,8 @@ def batches(
         return
     rows = 0
     for text in read_csv(file.path, delimiter=file.delimiter, encoding=file.encoding):
+        if on_bytes is not None:
+            on_bytes(text.nbytes)
         if not text.num_rows:
             continue
         batch = parquet.frame(text.select(list(columns)))

@@ -53,6 +53,24 @@ def family_of(dtype: pl.DataType) -> Family:
     )
 
 
+def type_name(dtype: pl.DataType) -> str:
+    """A type in words: its family, or what polars calls it."""
+    try:
+        return str(family_of(dtype))
+    except ProfileError:
+        return str(dtype)
+
+
+def tally(column: pl.Series) -> dict[str, int]:
+    """Rows of each value but missing ones, as profiles name it."""
+    counted = texts_of(column).alias("value").drop_nulls().value_counts(name="rows")
+    found: dict[str, int] = {}
+    for value, rows in zip(counted["value"].to_list(), counted["rows"].to_list(), strict=True):
+        name = category_name(value)
+        found[name] = found.get(name, 0) + rows
+    return found
+
+
 def numbers_of(column: pl.Series) -> pl.Series:
     """A column's numbers: as they are; days since 1970; microseconds since 1970 or midnight."""
     if isinstance(column.dtype, pl.Datetime):

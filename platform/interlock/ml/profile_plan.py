@@ -31,7 +31,7 @@ import numpy.typing as npt
 import polars as pl
 
 from interlock.errors import ProfileError
-from interlock.ml.column_values import Family, category_name, family_of, numbers_of, texts_of
+from interlock.ml.column_values import Family, family_of, numbers_of, tally
 
 __all__ = [
     "ColumnKind",
@@ -297,7 +297,10 @@ def plan_column(column: pl.Series, *, kind: ColumnKind | None, role: ColumnRole)
     Raises:
         ProfileError: It cannot be counted, or not as this kind.
     """
-    family = family_of(column.dtype)
+    try:
+        family = family_of(column.dtype)
+    except ProfileError as error:
+        raise ProfileError(f"{column.name}: {error.message}", remedy=error.remedy) from None
     natural = ColumnKind.CATEGORY if family in {Family.TEXT, Family.BOOLEAN} else ColumnKind.NUMERIC
     if kind is ColumnKind.NUMERIC and natural is ColumnKind.CATEGORY:
         raise ProfileError(
@@ -347,11 +350,7 @@ def _quantiles(ordered: Floats, levels: Floats) -> Floats:
 
 
 def _categories(column: pl.Series) -> tuple[str, ...]:
-    counted = texts_of(column).drop_nulls().value_counts(name="rows")
-    found: dict[str, int] = {}
-    for value, rows in counted.iter_rows():
-        name = category_name(value)
-        found[name] = found.get(name, 0) + int(rows)
+    found = tally(column)
     kept = sorted((name for name in found if found[name] >= MIN_CATEGORY_ROWS), key=str)
     kept.sort(key=lambda name: -found[name])
     return tuple(kept[:MAX_CATEGORIES])

@@ -22,7 +22,7 @@ from interlock.ml.column_profiles import (
     NumericProfile,
     frequent,
 )
-from interlock.ml.column_values import category_name, family_of, numbers_of, texts_of
+from interlock.ml.column_values import numbers_of, tally, texts_of, type_name
 from interlock.ml.exact_sums import ExactSum
 from interlock.ml.joint_profiles import BATCH_PRODUCTS, MAX_ROWS, Comoments, Joint
 from interlock.ml.profile_plan import (
@@ -124,11 +124,11 @@ def check_schema(plan: ProfilePlan, schema: Mapping[str, pl.DataType]) -> None:
     """
     gone = [column.name for column in plan.columns if column.name not in schema]
     other = [
-        f"{column.name} ({family_of(found)}, in the reference {column.family})"
+        f"{column.name} ({type_name(found)}, in the reference {column.family})"
         for column in plan.columns
         if (found := schema.get(column.name)) is not None
         and found != pl.Null  # a column of nothing but missing values fits any
-        and family_of(found) is not column.family
+        and type_name(found) != column.family
     ]
     if not gone and not other:
         return
@@ -216,9 +216,7 @@ class _CategoryCounter:
         self._rows += len(column)
         self._missing += column.null_count()
         others = []
-        counted = texts_of(column).drop_nulls().value_counts(name="rows")
-        for value, rows in zip(*(counted[name].to_list() for name in counted.columns), strict=True):
-            name = category_name(value)
+        for name, rows in tally(column).items():
             place = self._places.get(name)
             if place is None:
                 others.append((name, rows))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from interlock.adapters import profiling
@@ -98,16 +100,21 @@ def test_damaged_files_are_named_and_the_others_count(files: list[TableFile]) ->
     (folder / "broken.parquet").write_bytes(broken)
     rows_of(4).rename({"age": "years"}).write_parquet(folder / "renamed.parquet")
     bad = [folder / name for name in ("short.parquet", "broken.parquet", "renamed.parquet")]
-    bad += [folder / "absent.parquet", folder / "absent.csv"]
+    bad += [folder / "absent.parquet", folder / "absent.csv", folder / "twice.parquet"]
+    twice = pa.table([[1.0], [2.0]], names=["income", "income"])
+    pq.write_table(twice, bad[-1])
     mixed = [TableFile(bad[0]), *files, *(TableFile(path) for path in bad[1:])]
     found = profile_files(mixed, plan)
     assert found.profile == good
     assert [refused.name for refused in found.refused] == [str(path) for path in bad]
-    short, damaged, renamed, absent, no_text = (refused.reason for refused in found.refused)
+    short, damaged, renamed, absent, no_text, repeated = (
+        refused.reason for refused in found.refused
+    )
     assert "is no Parquet file" in short
     assert "damaged" in damaged
     assert "missing: age; not in the reference: years" in renamed
     assert "no Parquet file" in absent
+    assert "its columns cannot be told apart" in repeated
     assert "cannot be read (No such file or directory)" in no_text
     assert [column.name for column in plan_files(mixed).columns] == list(good.columns)
 
@@ -136,7 +143,11 @@ def test_a_csv_is_read_as_the_types_of_the_reference(
 ) -> None:
     plan = plan_files(files[:1], PAIRS)
     rows_of(0).write_csv(tmp_path / "same.csv")
-    profile = profile_files([TableFile(tmp_path / "same.csv")], plan).profile
+    told: list[float] = []
+    same = [TableFile(tmp_path / "same.csv")]
+    profile = profile_files(same, plan, progress=told.append).profile
+    assert told[-1] == 1.0
+    assert told == sorted(told)
     known = profile_files(files[:1], plan).profile
     assert profile.joints == known.joints
     for name, column in known.columns.items():

@@ -294,8 +294,16 @@ def test_what_cannot_be_planned_is_refused(wanted: dict[str, object], message: s
 
 
 def test_a_column_of_lists_is_refused() -> None:
-    with pytest.raises(ProfileError, match="has no distribution"):
+    with pytest.raises(ProfileError, match=r"x: a column of type List\(Int64\) has"):
         plan_profile(pl.DataFrame({"x": [[1]]}))
+    plan = plan_profile(pl.DataFrame({"x": [1]}))
+    with pytest.raises(ProfileError, match=r"x \(List\(Int64\), in the reference number\)"):
+        profile_table(pl.DataFrame({"x": [[1]]}), plan)
+
+
+def test_a_column_may_have_any_name() -> None:
+    rows = pl.DataFrame({"rows": ["a", "b"] * 5, "value": ["x"] * 10, "literal": range(10)})
+    assert category(profile_reference(rows), "rows").counts.tolist() == [5, 5]
 
 
 def test_an_unknown_column_of_a_plan_is_refused() -> None:
