@@ -1,4 +1,4 @@
-"""``interlock up``: S3, MLflow, Dagster and its daemon for daily work."""
+"""``interlock up``: S3, MLflow, Dagster, its daemon and the console for daily work."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ PORT = click.IntRange(1, 65_535)
 
 @verb("up")
 @click.option("--dagster-port", type=PORT, default=DEFAULT_PORTS.dagster, show_default=True)
+@click.option("--console-port", type=PORT, default=DEFAULT_PORTS.console, show_default=True)
 @click.option("--mlflow-port", type=PORT, default=DEFAULT_PORTS.mlflow, show_default=True)
 @click.option("--s3-port", type=PORT, default=DEFAULT_PORTS.s3, show_default=True)
 @click.option(
@@ -25,16 +26,22 @@ PORT = click.IntRange(1, 65_535)
     help="Who vouches for people, instead of IDENTITY_SOURCE: the operator, or their passwords.",
 )
 def command(
-    terminal: Terminal, *, dagster_port: int, mlflow_port: int, s3_port: int, identity: str | None
+    terminal: Terminal,
+    *,
+    dagster_port: int,
+    console_port: int,
+    mlflow_port: int,
+    s3_port: int,
+    identity: str | None,
 ) -> Result:
-    """Start S3, MLflow, Dagster's web server and its daemon, and stay until Ctrl-C.
+    """Start S3, MLflow, Dagster, its daemon and the console, and stay until Ctrl-C.
 
     Serves on 127.0.0.1 alone. The schedule is on. `interlock down` stops it from elsewhere.
     """
     checked_settings(terminal)
     chosen = {} if identity is None else {"IDENTITY_SOURCE": identity}
     with applied_to_process(chosen) as settings:
-        ports = Ports(dagster=dagster_port, mlflow=mlflow_port, s3=s3_port)
+        ports = Ports(dagster=dagster_port, console=console_port, mlflow=mlflow_port, s3=s3_port)
         _up(settings, ports, terminal)
     return Result({"stopped": True, "home": settings.home})
 

@@ -29,14 +29,12 @@ def provide_scheduler(settings: Settings, *, echo: Echo) -> bool:
         echo: Takes a line for the person who waits.
 
     Returns:
-        Whether it was added; not where nobody signs in, or where it is already.
+        Whether it was added; not where it is already.
 
     Raises:
         AccessDenied: The store is not one of this environment.
         AuditWriteFailed: It cannot be recorded.
     """
-    if settings.identity_source is IdentitySource.ENV:
-        return False
     store = open_store(settings)
     directory, service = open_directory(settings, store), scheduler_principal()
     if directory.find(service.name) is not None:

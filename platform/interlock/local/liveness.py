@@ -49,7 +49,7 @@ def status(home: Home) -> PlatformStatus | None:
 
 
 def _service_locks(home: Home) -> Sequence[Path]:
-    names = ("mlflow", "code-location", "dagster", "daemon")
+    names = ("mlflow", "code-location", "dagster", "daemon", "console")
     return (*(home.run / f"{name}.lock" for name in names), home.s3_lock)
 
 

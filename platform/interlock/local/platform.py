@@ -127,8 +127,27 @@ class EmbeddedPlatform:
 
     @property
     def signing(self) -> dict[str, str]:
-        """The variables of those who sign who acts: the web servers and the daemon, no other."""
-        return {"IDENTITY_KEY": self.settings.identity_key or str(self.home.identity_key)}
+        """The variables of those who sign: who acts, and what somebody decided.
+
+        The home's own keys, unless others are named or believed here.
+        """
+        settings, home = self.settings, self.home
+        own = (
+            (
+                "IDENTITY_KEY",
+                settings.identity_key,
+                settings.identity_public_keys,
+                home.identity_key,
+            ),
+            (
+                "APPROVAL_KEY",
+                settings.approval_key,
+                settings.approval_public_keys,
+                home.approval_key,
+            ),
+        )
+        found = {name: key or ("" if believed else str(made)) for name, key, believed, made in own}
+        return {name: key for name, key in found.items() if key}
 
     def object_store(self, endpoint_url: str) -> ObjectStore:
         """A client of the embedded S3."""

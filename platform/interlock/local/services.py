@@ -36,15 +36,22 @@ class Ports:
         dagster: Dagster's web server.
         mlflow: MLflow's server.
         s3: The embedded S3.
+        console: Approvals and audit as web pages.
     """
 
     dagster: int = 3000
     mlflow: int = 5000
     s3: int = 8333
+    console: int = 8080
 
     def by_service(self) -> Mapping[str, int]:
         """Each port by the name of the service that needs it."""
-        return {"Dagster": self.dagster, "MLflow": self.mlflow, "S3": self.s3}
+        return {
+            "Dagster": self.dagster,
+            "MLflow": self.mlflow,
+            "S3": self.s3,
+            "Console": self.console,
+        }
 
     @property
     def dagster_url(self) -> str:
@@ -55,6 +62,11 @@ class Ports:
     def mlflow_url(self) -> str:
         """Address of MLflow."""
         return f"http://{LOOPBACK}:{self.mlflow}"
+
+    @property
+    def console_url(self) -> str:
+        """Address of the console."""
+        return f"http://{LOOPBACK}:{self.console}"
 
 
 DEFAULT_PORTS = Ports()
@@ -96,12 +108,13 @@ def build_services(
         ports: Where they serve.
         module: Python module of the code location.
         environment: The whole environment of each.
-        signing: Besides, the variables of web server and daemon, which sign who acts. The code
-            location and its runs must not have them.
+        signing: Besides, the variables of the two web servers, which know who decides, and of
+            the daemon, which is told the key that signs who acts alone. The code location and its
+            runs must not have them.
         artifact_root: Where MLflow's clients put artifacts, ``s3://bucket/prefix``.
 
     Returns:
-        MLflow, code location, web server, daemon; none is started.
+        MLflow, code location, web server, daemon, console; none is started.
     """
     socket = code_socket(home)
     location = {"host": "localhost", "socket": str(socket), "location_name": LOCATION}
@@ -121,6 +134,7 @@ def build_services(
         )
 
     workspace = ("-w", str(home.workspace))
+    of_daemon = {name: value for name, value in signing.items() if name == "IDENTITY_KEY"}
     return (
         Service(
             child(
@@ -155,9 +169,18 @@ def build_services(
             after="Code location",
         ),
         Service(
-            child("Daemon", "dagster._daemon", "run", *workspace, **signing),
+            child("Daemon", "dagster._daemon", "run", *workspace, **of_daemon),
             lambda: daemons_are_healthy(home),
             after="Code location",
+        ),
+        Service(
+            child(
+                "Console",
+                *("interlock.console", "--host", LOOPBACK, "--port", str(ports.console)),
+                **signing,
+            ),
+            lambda: fetch(ports.console, "/healthz") is not None,
+            after="MLflow",
         ),
     )
 

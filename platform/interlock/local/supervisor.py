@@ -14,7 +14,6 @@ from typing import Protocol
 
 from interlock.errors import LocalError
 from interlock.governance.principal import IdentitySource
-from interlock.local.accounts import provide_scheduler
 from interlock.local.home import Home
 from interlock.local.liveness import end_left_behind, status, until
 from interlock.local.locks import PROBE_SECONDS, FileLock, is_held, read_held
@@ -78,7 +77,8 @@ class Supervisor:
         try:
             end_left_behind(self.home)
             require_free(
-                self.ports.by_service(), setting="`--dagster-port`, `--mlflow-port` or `--s3-port`"
+                self.ports.by_service(),
+                setting="`--dagster-port`, `--console-port`, `--mlflow-port` or `--s3-port`",
             )
             self._start_all()
             while not self.stop.wait(LOOK_SECONDS):
@@ -116,8 +116,12 @@ class Supervisor:
         if self.settings.identity_source is not IdentitySource.ENV:
             addresses["identity_source"] = str(self.settings.identity_source)
         environment = child_environment(self.platform.environment(addresses, mark))
-        if provide_scheduler(Settings.from_environment(environment), echo=self.echo):
-            self.echo("the service account of schedules was added to the directory")
+        if "identity_source" in addresses:
+            # Policies and actions, which a supervisor needs for nothing else.
+            from interlock.local.accounts import provide_scheduler
+
+            if provide_scheduler(Settings.from_environment(environment), echo=self.echo):
+                self.echo("the service account of schedules was added to the directory")
         self.services = self.build(
             self.home,
             self.ports,
@@ -128,8 +132,12 @@ class Supervisor:
         )
         if not self._wait_until_ready():
             return
-        shown = {"Dagster": self.ports.dagster_url, "MLflow": self.ports.mlflow_url}
-        shown["S3"] = self.server.endpoint_url
+        shown = {
+            "Dagster": self.ports.dagster_url,
+            "Console": self.ports.console_url,
+            "MLflow": self.ports.mlflow_url,
+            "S3": self.server.endpoint_url,
+        }
         self.state.write({"pid": os.getpid(), "ready": True, **addresses, "addresses": shown})
         for message in location_errors(self.home):
             self.echo(f"the code location {self.module} does not load: {message}")
