@@ -12,6 +12,7 @@ from console_site import OWN, VERSION, Counter, hidden_fields
 from httpx import Response
 from office import MODEL, Office
 
+from interlock.adapters.believed_keys import BelievedKey
 from interlock.governance.principal import Role
 
 MODEL_PAGE = f"/models/{MODEL}"
@@ -311,13 +312,45 @@ def test_hostile_form_is_refused(counter: Counter) -> None:
     assert counter.world.decisions() == []
 
 
-def test_operator_decides_in_their_own_name(counter: Counter) -> None:
+def test_operator_alone_shows_nobody_that_they_decided(counter: Counter) -> None:
     client = counter.without_sign_in("grace", Role.APPROVER)
     headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
     page = client.get(VERSION, headers=headers).text
-    assert "Nobody signs in here." in page
     assert "whoever opens this page acts as <strong>grace</strong>" in page
-    form = {**hidden_fields(page, f"{VERSION}/approve"), "reason": "looks good"}
+    assert "nobody signs in here, so nothing would show that grace decided" in page
+    form = {**hidden_fields(page, f"{VERSION}/approve"), "reason": "looks good", "confirmed": "yes"}
     other = client.post(f"{VERSION}/approve", data=form, headers=headers)
     assert other.status_code == 403  # a browser that does not say from which page
-    assert counter.world.decisions() == []
+    refused(
+        counter,
+        lambda: client.post(f"{VERSION}/approve", data=form, headers={**headers, **OWN}),
+        status=409,
+        why="rests on",
+        action="model:approve",
+    )
+
+
+def test_operator_signs_with_a_key_of_their_own(counter: Counter) -> None:
+    counter.office.believe(BelievedKey(counter.office.key.public_key, "grace"))
+    client = counter.without_sign_in("grace", Role.APPROVER)
+    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
+    page = client.get(VERSION, headers=headers).text
+    form = {**hidden_fields(page, f"{VERSION}/approve"), "reason": "looks good", "confirmed": "yes"}
+    done = client.post(f"{VERSION}/approve", data=form, headers={**headers, **OWN})
+    assert done.status_code == 303, done.text
+    assert [each.statement.subject for each in counter.office.case().assessment.counted] == [
+        "grace"
+    ]
+    # Nobody else can decide with it.
+    signed_in = counter.client_of(counter.site_of(), counter.visitors)
+    assert (
+        "this console signs for grace alone"
+        in signed_in.get(VERSION, headers=counter.headers("henry")).text
+    )
+
+
+def test_key_that_nobody_believes_is_said_beforehand(counter: Counter) -> None:
+    counter.office.believe()
+    site = counter.site_of()
+    counter.client = counter.client_of(site, counter.visitors)
+    assert "the key of this console is not believed" in counter.get("grace", VERSION).text

@@ -20,9 +20,10 @@ from interlock.adapters.model_registry import ModelVersion
 from interlock.console.lineage import Lineage, lineage_of
 from interlock.console.site import Here
 from interlock.errors import EvidenceError, RegistryError
-from interlock.governance.approval import Signed, Verdict
+from interlock.governance.approval import SERVER, Signed, Verdict
 from interlock.governance.audit import AuditRecord, champion_ledger, decision_ledger
 from interlock.governance.policy import Action
+from interlock.governance.principal import Environment, IdentitySource
 
 NO_KEY: Final = "this console holds no key that signs decisions"
 NO_KEY_REMEDY: Final = "decide with `interlock approve` or `reject`, or have APPROVAL_KEY set"
@@ -168,10 +169,31 @@ def rollback_choice(here: Here, model: str, history: History) -> Choice:
 def decision_choices(here: Here, case: Case) -> Iterator[Choice]:
     """What somebody may say about a version."""
     for verb, verdict in ((Verb.APPROVE, Verdict.APPROVE), (Verb.REJECT, Verdict.REJECT)):
-        against = obstacles(here.workspace, case, verdict)
-        if not against and here.site.signer is None:
-            against = ((NO_KEY, NO_KEY_REMEDY),)
-        yield Choice(verb, against)
+        yield Choice(verb, obstacles(here.workspace, case, verdict) or tuple(_unsigned(here)))
+
+
+def _unsigned(here: Here) -> Iterator[tuple[str, str]]:
+    """Why nothing that this console signs for somebody would count."""
+    signer = here.site.signer
+    if signer is None:
+        yield NO_KEY, NO_KEY_REMEDY
+        return
+    known = here.workspace.signatories.keys
+    own = {each.account for each in known if each.key.fingerprint == signer.key_id}
+    if not own:
+        yield (
+            "the key of this console is not believed",
+            "name its public half in APPROVAL_PUBLIC_KEYS",
+        )
+    elif here.account in own or here.site.environment == Environment.DEV.value:
+        return
+    elif SERVER not in own:
+        yield f"this console signs for {', '.join(sorted(own))} alone", NO_KEY_REMEDY
+    elif here.site.source is IdentitySource.ENV:
+        yield (
+            f"nobody signs in here, so nothing would show that {here.person.name} decided",
+            "have people sign in, or decide with `interlock approve` and a key of your own",
+        )
 
 
 def _choices(here: Here, case: Case, history: History) -> Iterator[Choice]:
