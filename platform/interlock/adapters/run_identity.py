@@ -25,6 +25,7 @@ from interlock.governance.principal import Principal
 
 RUN_TAG: Final = "interlock/principal"
 MAX_TAG: Final = 4_096  # characters
+LEEWAY: Final = timedelta(seconds=60)  # by which clocks of two servers may differ
 _RUN: Final = "interlock.run-principal/v1"
 _BACKFILL: Final = "interlock.backfill-principal/v1"
 _ENABLED: Final = "interlock.enabled-by/v1"
@@ -181,17 +182,17 @@ class IdentityVerifier:
         Raises:
             IdentityError: It is forged, of another environment, or has ended.
         """
-        name = self._named(kind, text, {"environment": environment})
         said = self._opened(kind, text)
+        name = _name_in(said, {"environment": environment})
         if now.timestamp() >= float(said["ends"]):
             raise _unbelieved("the session has ended")
-        return name, datetime.fromtimestamp(float(said["began"]), tz=UTC)
+        began = datetime.fromtimestamp(float(said["began"]), tz=UTC)
+        if began > now + LEEWAY:
+            raise _unbelieved("the session begins later, by the clock of this server")
+        return name, began
 
     def _named(self, kind: str, text: str, expected: Mapping[str, str]) -> str:
-        said = self._opened(kind, text)
-        if any(said.get(name) != value for name, value in expected.items()):
-            raise _unbelieved("it was signed for something else")
-        return _identity({"name": said.get("name")}).name
+        return _name_in(self._opened(kind, text), expected)
 
     def _opened(self, kind: str, text: str) -> dict[str, Any]:
         if len(text) > MAX_TAG:
@@ -208,6 +209,12 @@ class IdentityVerifier:
         if not isinstance(said, dict) or said.get("kind") != kind:
             raise _unbelieved("it was signed for another purpose")
         return said
+
+
+def _name_in(said: Mapping[str, Any], expected: Mapping[str, str]) -> str:
+    if any(said.get(name) != value for name, value in expected.items()):
+        raise _unbelieved("it was signed for something else")
+    return _identity({"name": said.get("name")}).name
 
 
 class RunPrincipals:

@@ -20,6 +20,7 @@ def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
         answer = json.loads(body)
     except ValueError:
         answer = {}
+    answer = answer if isinstance(answer, dict) else {}
     data = answer.get("data") or {}
     kinds = [each.get("__typename", "") for each in data.values() if isinstance(each, dict)]
     if "UnauthorizedError" in kinds or "UnauthorizedError" in str(answer.get("errors", "")):
@@ -27,6 +28,8 @@ def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
     errors = [kind for kind in kinds if kind.endswith(("Error", "Invalid", "NotFound", "Failure"))]
     if status >= 400 or answer.get("errors") or errors:  # noqa: PLR2004 - HTTP's errors
         return Outcome.FAILED, f"answered {status} {', '.join(errors)}".strip()
+    if not data or None in data.values():
+        return Outcome.FAILED, f"answered {status}, and not whether it was done"
     return Outcome.SUCCEEDED, ""
 
 
@@ -39,7 +42,9 @@ def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(said, dict) or not isinstance(said.get("query"), str):
         raise RequestRefused(400, "expected one object with a query; batches are not taken")
     variables = said.get("variables") or {}
-    return said["query"], variables if isinstance(variables, dict) else {}
+    if not isinstance(variables, dict):
+        raise RequestRefused(400, "expected variables as one object")
+    return said["query"], variables
 
 
 def credentials_of(body: bytes) -> tuple[str, str]:

@@ -7,8 +7,8 @@ that are too long or too deep are refused before Dagster sees them. Text in, fin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from graphql import (
     DocumentNode,
@@ -21,6 +21,7 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     parse,
+    value_from_ast_untyped,
 )
 
 from interlock.errors import IdentityError
@@ -40,12 +41,17 @@ class Asked:
         mutations: Mutations by their real names, each as often as it is asked for.
         depth: Fields below each other.
         silent: Mutations whose answer would not say what it is: without ``__typename``.
+        alone: Whether it is one operation with one field at its root and no directive on the way
+            there, so that what it says is what is done.
+        arguments: Of a mutation that is alone, whatever its variables are called.
     """
 
     operations: frozenset[OperationType]
     mutations: tuple[str, ...]
     depth: int
     silent: tuple[str, ...] = ()
+    alone: bool = True
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def changes_something(self) -> bool:
@@ -53,11 +59,12 @@ class Asked:
         return OperationType.MUTATION in self.operations
 
 
-def read_document(text: str) -> Asked:
+def read_document(text: str, variables: Mapping[str, Any] | None = None) -> Asked:
     """What a document asks for.
 
     Args:
         text: GraphQL.
+        variables: As they were sent with it.
 
     Raises:
         IdentityError: It is no GraphQL, too long, too deep, asks for too many mutations, or its
@@ -69,14 +76,14 @@ def read_document(text: str) -> Asked:
         )
     try:
         document = parse(text, no_location=True, max_tokens=MAX_TOKENS)
-        return _asked(document)
+        return _asked(document, variables or {})
     except GraphQLError as error:
         raise _refused(f"the document cannot be read: {error.message}") from error
     except RecursionError as error:
         raise _refused("the document is nested too deeply") from error
 
 
-def _asked(document: DocumentNode) -> Asked:
+def _asked(document: DocumentNode, variables: Mapping[str, Any]) -> Asked:
     fragments = {
         each.name.value: each
         for each in document.definitions
@@ -93,12 +100,28 @@ def _asked(document: DocumentNode) -> Asked:
     for operation in operations:
         if operation.operation is OperationType.MUTATION:
             reader.collect(operation.selection_set, mutations)
+    alone = len(operations) == len(mutations) == 1 and not reader.conditional
     return Asked(
         frozenset(each.operation for each in operations),
         tuple(each.name.value for each in mutations),
         depth,
         tuple(each.name.value for each in mutations if _is_silent(each)),
+        alone or not mutations,
+        _arguments(operations[0], mutations[0], variables) if alone else {},
     )
+
+
+def _arguments(
+    operation: OperationDefinitionNode, mutation: FieldNode, variables: Mapping[str, Any]
+) -> dict[str, Any]:
+    given = {
+        each.variable.name.value: value_from_ast_untyped(each.default_value)
+        for each in operation.variable_definitions
+        if each.default_value is not None
+    } | dict(variables)
+    return {
+        each.name.value: value_from_ast_untyped(each.value, given) for each in mutation.arguments
+    }
 
 
 def _is_silent(mutation: FieldNode) -> bool:
@@ -119,6 +142,7 @@ class _Reader:
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments
         self._depths: dict[str, int] = {}
+        self.conditional = False  # whether a directive stands on the way to a collected field
 
     def depth(self, selections: SelectionSetNode | None, inside: tuple[str, ...]) -> int:
         """Fields below each other; ``inside`` names the fragments that are being measured."""
@@ -139,6 +163,7 @@ class _Reader:
     def collect(self, selections: SelectionSetNode, found: list[FieldNode]) -> None:
         """Adds the root's fields; call ``depth`` first, which finds loops."""
         for each in selections.selections:
+            self.conditional = self.conditional or bool(each.directives)
             if isinstance(each, FieldNode):
                 found.append(each)
             elif isinstance(each, InlineFragmentNode):

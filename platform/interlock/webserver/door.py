@@ -59,6 +59,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+class RecordedRefusal(RequestRefused):
+    """A refusal that is on record already."""
+
+
 class Door:
     """An ASGI application in front of another.
 
@@ -90,7 +94,7 @@ class Door:
         self._environment = environment
         self._clock = clock
         self._secure = secure
-        self._refusals: deque[datetime] = deque(maxlen=REFUSALS)
+        self._refusals: dict[str, deque[datetime]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, connection or lifespan."""
@@ -200,7 +204,7 @@ class Door:
             person, token = await asyncio.to_thread(self._visitors.token, name, password)
         except SignInRefused as refused:
             await self._record_refusal(self._records.sign_in, refused.why, None)
-            raise RequestRefused(403, f"{refused.message}: {refused.remedy}") from refused
+            raise RecordedRefusal(403, f"{refused.message}: {refused.remedy}") from refused
         evidence = {"for": "the command line"}
         await self._record_whole(self._records.sign_in, person, evidence=evidence)
         return JSONResponse({"token": token}, headers={"cache-control": "no-store"})
@@ -227,11 +231,12 @@ class Door:
         """Record what was refused; of strangers not more than fits into a trail."""
         now = self._clock()
         if person is None:
-            full = len(self._refusals) == REFUSALS
-            if full and now - self._refusals[0] < timedelta(minutes=1):
+            # By action: who floods one kind of refusal hides no other.
+            recent = self._refusals.setdefault(action, deque(maxlen=REFUSALS))
+            if len(recent) == REFUSALS and now - recent[0] < timedelta(minutes=1):
                 log.warning("refused, and not recorded for there are too many: %s", why)
                 return
-            self._refusals.append(now)
+            recent.append(now)
         await self._record(action, Outcome.DENIED, person, reason=why)
 
 

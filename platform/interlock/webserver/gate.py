@@ -7,6 +7,7 @@ has answered; what is not GraphQL changes nothing here. ADR-0012.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -28,11 +29,12 @@ from interlock.webserver.door import (
     Door,
     Message,
     Receive,
+    RecordedRefusal,
     Scope,
     Send,
     named,
 )
-from interlock.webserver.records import MUTATION, named_in
+from interlock.webserver.records import MAX_NAME, MAX_NAMED, MUTATION, named_in
 from interlock.webserver.requests import (
     MAX_BODY,
     SAFE_METHODS,
@@ -46,13 +48,18 @@ log = logging.getLogger(__name__)
 
 Succeeded = Callable[[str, Mapping[str, Any], Person], None]
 
+REQUEST = f"{MUTATION}request"
+"""The action of a request that was to change something and was refused before it was read."""
+CONNECTION = f"{MUTATION}subscription"
+UNKNOWN = 401  # RFC 9110, 15.5.2; a session or token that is not believed is on record already
+
 
 class Gate(Door):
     """The ASGI application in front of Dagster's.
 
     Args:
         app: Dagster's.
-        succeeded: Told of each mutation that succeeded, with its variables and by whom.
+        succeeded: Told of each mutation that succeeded, with its arguments and by whom.
         options: Of the door.
     """
 
@@ -60,26 +67,46 @@ class Gate(Door):
         self,
         app: App,
         *,
-        succeeded: Succeeded = lambda _mutation, _variables, _person: None,
+        succeeded: Succeeded = lambda _mutation, _arguments, _person: None,
         **options: Any,
     ) -> None:
         super().__init__(app, **options)
         self._succeeded = succeeded
+
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> Response | None:
+        try:
+            return await super()._answer(scope, headers, receive, send)
+        except RecordedRefusal:
+            raise
+        except RequestRefused as refused:
+            if refused.status != UNKNOWN and _would_change(scope):
+                await self._record_refusal(REQUEST, _said_of(scope, refused), None)
+            raise
 
     async def _let_in(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
     ) -> Response | None:
         path, method = str(scope["path"]), str(scope["method"])
         if path.rstrip("/") == "/graphql":
-            await self._graphql(scope, headers, receive, send)
+            try:
+                await self._graphql(scope, headers, receive, send)
+            except RecordedRefusal:
+                raise
+            except RequestRefused as refused:
+                await self._refuse(REQUEST, refused, _said_of(scope, refused), scope[PERSON])
             return None
         if method not in SAFE_METHODS:
-            await self._record_refusal(
-                f"{MUTATION}{path.split('/')[1]}", f"{method} {path}", scope[PERSON]
-            )
-            raise RequestRefused(403, "only GraphQL changes anything here")
+            never = RequestRefused(403, "only GraphQL changes anything here")
+            action = f"{MUTATION}{path.split('/')[1][:MAX_NAME]}"
+            await self._refuse(action, never, f"{method} {path[:MAX_NAME]}", scope[PERSON])
         await self._app(scope, receive, send)
         return None
+
+    async def _refuse(self, action: str, refused: RequestRefused, why: str, person: Person) -> None:
+        await self._record_refusal(action, why, person)
+        raise RecordedRefusal(refused.status, refused.message) from refused
 
     async def _graphql(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
@@ -91,21 +118,27 @@ class Gate(Door):
                 asked = _read(text)
                 if asked.changes_something:
                     for name in asked.mutations:
-                        await self._record_refusal(f"{MUTATION}{name}", "sent by GET", person)
-                    raise RequestRefused(405, "mutations are sent by POST")
+                        action = f"{MUTATION}{name[:MAX_NAME]}"
+                        await self._record_refusal(action, "sent by GET", person)
+                    raise RecordedRefusal(405, "mutations are sent by POST")
             await self._app(scope, receive, send)
             return
         if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
             raise RequestRefused(415, "GraphQL is sent as application/json")
         body = await whole_body(receive)
         text, variables = request_of(body)
-        asked = _read(text)
-        evidence = {"names": named_in(variables), "document": text[:1_000]}
-        for name in asked.mutations:
-            refusal = _refusal_of(name, asked)
-            if refusal:
-                await self._record_refusal(f"{MUTATION}{name}", refusal, person)
-                raise RequestRefused(403, refusal)
+        asked = _read(text, variables)
+        evidence = {
+            "names": named_in(asked.arguments),
+            "document": text[:1_000],
+            "request": hashlib.sha256(body).hexdigest(),
+        }
+        refusals = {name: _refusal_of(name, asked) for name in asked.mutations}
+        refusal = next(filter(None, refusals.values()), "")
+        if refusal:
+            for name in refusals:
+                await self._record_refusal(f"{MUTATION}{name[:MAX_NAME]}", refusal, person)
+            raise RecordedRefusal(403, refusal)
         for name in asked.mutations:
             await self._record(
                 f"{MUTATION}{name}",
@@ -126,7 +159,7 @@ class Gate(Door):
                 evidence=evidence,
             )
             if outcome is Outcome.SUCCEEDED:
-                await asyncio.to_thread(self._succeeded, name, variables, person)
+                await asyncio.to_thread(self._succeeded, name, asked.arguments, person)
 
     async def _observed(self, scope: Scope, receive: Receive, send: Send) -> tuple[Outcome, str]:
         """Let Dagster answer, and say what it answered."""
@@ -155,6 +188,9 @@ class Gate(Door):
         visitor = None
         if is_own_host(headers, self._hosts) and is_own_origin(headers, self._hosts):
             visitor = await self._visitor(headers)
+        else:
+            why = f"from {headers.get('origin', '')!r}, to {headers.get('host', '')!r}"
+            await self._record_refusal(CONNECTION, f"another page or host: {why}", None)
         if visitor is None:
             await receive()
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
@@ -167,7 +203,7 @@ class Gate(Door):
             if message["type"] == "websocket.receive":
                 refusal = _refusal_of_message(message)
                 if refusal:
-                    await self._record_refusal(f"{MUTATION}subscription", refusal, person)
+                    await self._record_refusal(CONNECTION, refusal, person)
                     await send({"type": "websocket.close", "code": POLICY_VIOLATION})
                     return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
             return message
@@ -185,10 +221,26 @@ class Gate(Door):
 
 def _refusal_of(name: str, asked: Asked) -> str:
     if name not in MUTATIONS:
-        return f"the mutation {name} is new, and Interlock has no rule for it"
+        return f"the mutation {name[:MAX_NAME]} is new, and Interlock has no rule for it"
     if name in asked.silent:
         return f"the mutation {name} does not ask for __typename, so nobody could say what it did"
+    if not asked.alone:
+        return f"the mutation {name} is not alone in its document, or stands under a condition"
+    if len(named_in(asked.arguments)) > MAX_NAMED:
+        return f"the mutation {name} names more than {MAX_NAMED} things, too many for one record"
     return ""
+
+
+def _would_change(scope: Scope) -> bool:
+    """Whether a request was to change something, as far as can be said without reading it."""
+    if scope["method"] not in SAFE_METHODS:
+        return True
+    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("query", [])
+    return any("mutation" in text for text in asked)
+
+
+def _said_of(scope: Scope, refused: RequestRefused) -> str:
+    return f"{scope['method']} {str(scope['path'])[:200]!r}: {refused.message}"
 
 
 def _refusal_of_message(message: Message) -> str:
@@ -208,8 +260,8 @@ def _refusal_of_message(message: Message) -> str:
     return "" if kinds == {"subscription"} else f"the connection was sent {sorted(kinds)}"
 
 
-def _read(text: str) -> Asked:
+def _read(text: str, variables: Mapping[str, Any] | None = None) -> Asked:
     try:
-        return read_document(text)
+        return read_document(text, variables)
     except IdentityError as error:
         raise RequestRefused(400, error.message) from error

@@ -25,7 +25,7 @@ from interlock.governance.audit import (
 DAGIT: Final = "dagit"
 MUTATION: Final = f"{DAGIT}:"
 NOBODY: Final = RecordedPrincipal(name="unverified", role="viewer", verified_by="nobody")
-MAX_NAMED: Final = 20  # assets, jobs, schedules and runs that one record names
+MAX_NAMED: Final = 300  # assets, jobs, schedules and runs that one record names
 _NAMES: Final = frozenset(
     {
         "pipelineName",
@@ -36,12 +36,19 @@ _NAMES: Final = frozenset(
         "runIds",
         "parentRunId",
         "backfillId",
+        "partitionSetName",
+        "partitionsDefName",
+        "scheduleOriginId",
+        "scheduleSelectorId",
+        "jobOriginId",
+        "jobSelectorId",
         "path",
         "repositoryLocationName",
         "concurrencyKey",
         "id",
     }
 )
+MAX_NAME: Final = 150  # characters of one; the digest of the whole request is on record too
 _WORD: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -112,23 +119,24 @@ class Records:
         )
 
 
-def named_in(variables: object) -> list[str]:
-    """The assets, jobs, schedules and runs that a mutation's variables name, as ``key=name``."""
-    found: list[str] = []
+def named_in(arguments: object) -> list[str]:
+    """The assets, jobs, schedules and runs that a mutation's arguments name, as ``key=name``.
+
+    Each once; more than ``MAX_NAMED`` are too many for one record.
+    """
+    found: dict[str, None] = {}
 
     def look(key: str, value: object) -> None:
-        if len(found) >= MAX_NAMED:
-            return
         if isinstance(value, Mapping):
             for name, each in value.items():
                 look(str(name), each)
-        elif isinstance(value, list) and key in _NAMES and all(isinstance(x, str) for x in value):
-            found.append(f"{key}={_WORD.sub('?', '/'.join(value))[:200]}")
+        elif isinstance(value, list) and key == "path" and all(isinstance(x, str) for x in value):
+            look(key, "/".join(value))
         elif isinstance(value, list):
             for each in value:
                 look(key, each)
         elif key in _NAMES and isinstance(value, str):
-            found.append(f"{key}={_WORD.sub('?', value)[:200]}")
+            found[f"{key}={_WORD.sub('?', value)}"[:MAX_NAME]] = None
 
-    look("", variables)
-    return found
+    look("", arguments)
+    return list(found)

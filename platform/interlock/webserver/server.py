@@ -36,7 +36,12 @@ from interlock.webserver.opening import open_records, open_visitors
 from interlock.webserver.rights import Rights
 
 POLL_MILLISECONDS = 2_000  # as Dagster's own command
-ENABLING = {"startSchedule": "scheduleName", "startSensor": "sensorName"}
+ENABLING = {
+    "startSchedule": "scheduleName",
+    "resetSchedule": "scheduleName",
+    "startSensor": "sensorName",
+    "resetSensor": "sensorName",
+}
 
 
 class GovernedWebserver:
@@ -120,12 +125,12 @@ class GovernedWebserver:
             name=name, nonce=uuid.uuid4().hex, environment=self._signing.environment
         )
 
-    def _note(self, mutation: str, variables: Mapping[str, Any], person: Person) -> None:
+    def _note(self, mutation: str, arguments: Mapping[str, Any], person: Person) -> None:
         """Note who enabled a schedule or sensor, for the daemon."""
         wanted = ENABLING.get(mutation)
         if self._signer is None:
             return
-        selectors = [each for each in variables.values() if isinstance(each, Mapping)]
+        selectors = [each for each in arguments.values() if isinstance(each, Mapping)]
         for selector in selectors:
             if wanted is not None and isinstance(selector.get(wanted), str):
                 note_enabled(
