@@ -8,6 +8,7 @@ order in which the store got them. What is read here was not verified (``audit_l
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Final
 
 from interlock.adapters.audit_listing import Slot, sort_listing
 from interlock.adapters.object_store import ObjectStore, ObjectVersion
-from interlock.errors import AuditError, AuditTampered
+from interlock.errors import AuditError, AuditTampered, InterlockError
 from interlock.governance.audit import (
     LEDGER_DAY,
     AuditEvent,
@@ -37,10 +38,13 @@ MOST_READ: Final = 400  # events that one page looks at; more go on from where i
 MOST_DAYS: Final = 60  # folders that one page lists
 LONGEST_RUN: Final = timedelta(days=8)  # events come this long after their stream was opened
 LIVELY: Final = timedelta(days=2)  # streams that were opened this lately grow all the time
-GROWING: Final = timedelta(seconds=2)  # for how long a listing of their days is believed
-SETTLED: Final = timedelta(minutes=1)  # the same of another day
+GROWING: Final = timedelta(seconds=2)  # how old a listing of their days may be
+SETTLED: Final = timedelta(minutes=5)  # the same of another day
+OLDEST: Final = timedelta(minutes=10)  # a listing older than that is never shown
 MAX_FOLDERS: Final = 120  # listings that are kept
 _SEPARATOR: Final = "~"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class TrailPages:
         self._clock = clock
         self._folders: OrderedDict[date, tuple[datetime, tuple[_Place, ...]]] = OrderedDict()
         self._first: date | None = None
+        self._under_way: set[date] = set()
         self._lock = threading.Lock()
 
     def page(self, sought: Sought, *, before: str = "", size: int = PAGE) -> TrailPage:
@@ -179,23 +184,55 @@ class TrailPages:
         return self._store.get_oldest(self._bucket, key)
 
     def listed(self, day: date) -> tuple[_Place, ...]:
-        """The events of the streams that were opened on a day, the newest first."""
+        """The events of the streams that were opened on a day, the newest first.
+
+        Listing a busy day takes longer than a page may. So a listing that is old is shown once
+        more, and made anew meanwhile; one that is too old is not shown.
+        """
         now = self._clock()
         is_settled = day != LEDGER_DAY and now.astimezone(UTC).date() - day >= LIVELY
         with self._lock:
             known = self._folders.get(day)
-        if known is not None and now - known[0] < (SETTLED if is_settled else GROWING):
-            return known[1]
+            is_old = known is None or now - known[0] >= (SETTLED if is_settled else GROWING)
+            begin = known is not None and is_old and day not in self._under_way
+            if begin:
+                self._under_way.add(day)
+        if known is None or now - known[0] >= OLDEST:
+            return self._list(day)
+        if begin:
+            threading.Thread(
+                target=self._list_meanwhile, args=(day,), name="audit-listing", daemon=True
+            ).start()
+        return known[1]
+
+    def forget_recent(self) -> None:
+        """Have the next page list anew what grows: somebody wants to see what they have done."""
+        first = self.today() - LIVELY
+        with self._lock:
+            for day in [each for each in self._folders if each > first or each == LEDGER_DAY]:
+                del self._folders[day]
+
+    def _list(self, day: date) -> tuple[_Place, ...]:
+        now = self._clock()
         folder = stream_prefix(self.prefix, Stream("any", day)).removesuffix("any/")
-        streams = sort_listing(self.prefix, self._versions(folder)).streams.values()
-        slots = (slot for each in streams for slot in each)
-        places = tuple(sorted(_places(slots), reverse=True))
+        try:
+            streams = sort_listing(self.prefix, self._versions(folder)).streams.values()
+            places = tuple(sorted(_places(slot for each in streams for slot in each), reverse=True))
+        finally:
+            with self._lock:
+                self._under_way.discard(day)
         with self._lock:
             self._folders[day] = (now, places)
             self._folders.move_to_end(day)
             while len(self._folders) > MAX_FOLDERS:
                 self._folders.popitem(last=False)
         return places
+
+    def _list_meanwhile(self, day: date) -> None:
+        try:
+            self._list(day)
+        except InterlockError as error:
+            log.warning("the trail could not be listed: %s", error)
 
     def first_day(self) -> date | None:
         """The day on which the first stream outside ledgers was opened; None before that."""
@@ -304,9 +341,11 @@ class _Walk:
         folders = [day - timedelta(days=n) for n in range(LONGEST_RUN.days)]
         begin, end = _begin_of(day), _begin_of(day + timedelta(days=1))
         found: list[_Place] = []
-        for folder in (*folders, LEDGER_DAY):
+        with ThreadPoolExecutor(len(folders) + 1, thread_name_prefix="audit-listings") as pool:
+            listings = list(pool.map(self._pages.listed, (*folders, LEDGER_DAY)))
+        for listed in listings:
             # The newest first, so the day is soon found and soon over.
-            recent = takewhile(lambda place: place.stored >= begin, self._pages.listed(folder))
+            recent = takewhile(lambda place: place.stored >= begin, listed)
             found += [place for place in recent if place.stored < end]
         return iter(sorted(found, reverse=True))
 

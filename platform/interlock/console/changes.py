@@ -64,7 +64,7 @@ def make_champion(
     authority = here.workspace.authority
     if form.get("confirmed") == CONFIRMED:
         promote(here.workspace, here.site.run(), model=model, version=version)
-        return RedirectResponse(f"{version_path(model, version)}?done=promote", 303)
+        return _done(here, Verb.PROMOTE, version_path(model, version))
     authority.authorise(
         Action.MODEL_PROMOTE,
         Resource("model", model),
@@ -97,7 +97,7 @@ def go_back(request: Request, here: AtConsole, form: Form, model: str) -> Respon
     _require_seen(here, Verb.ROLLBACK, model, form, seen_of(history), of=f"{model}'s champion")
     if form.get("confirmed") == CONFIRMED:
         done = rollback(here.workspace, here.site.run(), model=model, reason=form.get("reason", ""))
-        return RedirectResponse(f"{version_path(model, done.move.version)}?done=rollback", 303)
+        return _done(here, Verb.ROLLBACK, version_path(model, done.move.version))
     authority, evidence = here.workspace.authority, {"model": model, "alias": CHAMPION}
     resource = Resource("model", model)
     if not form.get("reason"):
@@ -179,7 +179,13 @@ def _decide(
     if form.get("confirmed") != CONFIRMED:
         return _confirmation(request, here, form, verb, statement)
     deliver(here.workspace, run, sign(statement, signer))
-    return RedirectResponse(f"{version_path(model, version)}?done={verb.value}", 303)
+    return _done(here, verb, version_path(model, version))
+
+
+def _done(here: Here, verb: Verb, path: str) -> Response:
+    """Where somebody sees what they have done; the timeline shows it at once, too."""
+    here.site.trail.forget_recent()
+    return RedirectResponse(f"{path}?done={verb.value}", 303)
 
 
 def _confirmation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from simulators import FakeClock, MemoryObjectStore
 from trails import BUCKET, PREFIX, MemoryTrail, record
 
-from interlock.adapters.audit_pages import MOST_READ, Sought, TrailPages
+from interlock.adapters.audit_pages import MOST_READ, OLDEST, Sought, TrailPages
 from interlock.errors import AuditError
 from interlock.governance.audit import LEDGER_DAY, Outcome, RecordedPrincipal, Stream
 
@@ -127,6 +128,56 @@ def test_search_without_success_ends_and_goes_on(leafed: Leafed) -> None:
     rest = leafed.pages.page(Sought(action="data:"), before=page.earlier)
     assert [each.key for each in rest.found] == [first]
     assert rest.earlier is None
+
+
+def newest(leafed: Leafed) -> str:
+    return leafed.pages.page(Sought()).found[0].key
+
+
+def wait_for_listings() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "audit-listing":
+            thread.join(60)
+
+
+def test_listing_that_is_old_is_shown_once_more_and_made_anew_meanwhile(leafed: Leafed) -> None:
+    run = stream_of(leafed, "run-a")
+    first = leafed.happen(run)
+    assert newest(leafed) == first
+    second = leafed.happen(run, later=timedelta(seconds=10))
+    assert newest(leafed) == first
+    wait_for_listings()
+    assert newest(leafed) == second
+    third = leafed.happen(run, later=OLDEST)
+    assert newest(leafed) == third  # too old to be shown at all
+    wait_for_listings()
+
+
+def test_listing_is_made_anew_for_who_acted(leafed: Leafed) -> None:
+    run = stream_of(leafed, "run-a")
+    leafed.happen(run)
+    newest(leafed)
+    second = leafed.happen(run, later=timedelta(milliseconds=1))
+    leafed.pages.forget_recent()
+    assert newest(leafed) == second
+
+
+def test_listing_that_fails_meanwhile_leaves_the_old_one(
+    leafed: Leafed, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = leafed.happen(stream_of(leafed, "run-a"))
+    newest(leafed)
+    leafed.clock.advance(seconds=10)
+    leafed.pages.listed(LEDGER_DAY)
+    wait_for_listings()
+    leafed.clock.advance(seconds=10)
+    leafed.store.go_away()
+    leafed.pages.listed(leafed.clock().date())
+    wait_for_listings()
+    leafed.store.come_back()
+    assert "could not be listed" in caplog.text
+    assert newest(leafed) == first
+    wait_for_listings()
 
 
 def test_page_reads_what_it_shows(leafed: Leafed) -> None:
