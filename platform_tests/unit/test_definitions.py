@@ -123,6 +123,34 @@ def test_declared_monitoring_gives_both_reports_by_day_with_job_schedule_and_sen
     assert [target.job_name for target in sensor.targets] == ["tiny_pipeline"]
 
 
+def test_every_morning_the_day_before_and_the_day_whose_labels_have_come(tmp_path: Path) -> None:
+    late = WATCHED | {"labels": WATCHED["labels"] | {"days_late": 30}}
+    write_defs(tmp_path, monitoring=late)
+    tokens = RunTokens(KEY, clock=lambda: datetime.now(UTC))
+    defs = definitions(tmp_path, tokens=tokens)
+    schedule = defs.resolve_schedule_def("tiny_monitoring_schedule")
+
+    def due(day: datetime) -> list[tuple[str | None, list[str]]]:
+        with dg.build_schedule_context(
+            scheduled_execution_time=day,
+            repository_def=defs.get_repository_def(),
+            resources={"guard": Guard(closed, tokens=tokens)},
+        ) as context:
+            found = schedule.evaluate_tick(context).run_requests or ()
+        assert all(each.tags[SCHEDULE_TOKEN_TAG] for each in found)
+        return [
+            (each.partition_key, [key.path[-1] for key in each.asset_selection or ()])
+            for each in found
+        ]
+
+    assert due(datetime(2026, 2, 10, 6, tzinfo=UTC)) == [
+        ("2026-02-09", ["drift_report"]),
+        ("2026-01-10", ["performance_report"]),
+    ]
+    assert due(datetime(2026, 1, 10, 6, tzinfo=UTC)) == [("2026-01-09", ["drift_report"])]
+    assert due(datetime(2026, 1, 1, 6, tzinfo=UTC)) == []
+
+
 def test_batches_are_partitions_that_people_name(tmp_path: Path) -> None:
     batches = {name: WATCHED[name] for name in ("current",)} | {"partitions": "batch"}
     write_defs(tmp_path, monitoring=batches)

@@ -46,12 +46,15 @@ class Labels(_Section):
         id: Column that names the prediction which a label belongs to.
         label: Column with one of the target's two values; the target's own name by default.
         time: Column that says when the outcome became known.
+        days_late: After how many days the labels of a day are worth looking at; the schedule
+            waits as long.
     """
 
     source: Source
     id: _Name
     label: _Name | None = None
     time: _Name
+    days_late: Annotated[int, Field(ge=0, le=3650)] = 0
 
 
 class Retraining(_Section):

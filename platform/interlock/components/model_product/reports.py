@@ -7,7 +7,8 @@ of their own, so that the pipeline's job does not run them.
 Dagster reads the annotations of assets as types, so they are not postponed here.
 """
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -129,7 +130,7 @@ def report_job(product: ModelProduct) -> Any:
 
 
 def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
-    """Every morning the day before, as the scheduler; see ``schedules``."""
+    """Every morning the day before, and the day whose labels have come; see ``schedules``."""
     name = f"{group_of(product.name)}_schedule"
 
     @dg.schedule(
@@ -141,18 +142,40 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
         required_resource_keys={"guard"},
         description="Runs as the service account of the scheduler.",
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         guard: Guard = context.resources.guard
-        day = f"{context.scheduled_execution_time.date() - timedelta(days=1):%Y-%m-%d}"
-        token = guard.schedule_token(schedule=name, products=(product.name,), run_key=day)
-        if token is None:
-            return dg.SkipReason(
-                "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule "
-                "started it; set the key for the code location"
+        requests = []
+        for asset, day in _due(product, context.scheduled_execution_time.date()):
+            run_key = f"{asset} {day}"
+            token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
+            if token is None:
+                return dg.SkipReason(
+                    "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule "
+                    "started it; set the key for the code location"
+                )
+            requests.append(
+                dg.RunRequest(
+                    run_key=run_key,
+                    partition_key=day.isoformat(),
+                    asset_selection=[dg.AssetKey([product.name, asset])],
+                    tags={SCHEDULE_TOKEN_TAG: token},
+                )
             )
-        return dg.RunRequest(run_key=day, partition_key=day, tags={SCHEDULE_TOKEN_TAG: token})
+        return requests or dg.SkipReason("no day is due yet")
 
     return tick
+
+
+def _due(product: ModelProduct, today: date) -> Iterator[tuple[str, date]]:
+    """Which report of which day is made on a morning."""
+    watched = product.watched
+    yesterday = today - timedelta(days=1)
+    days = {DRIFT: yesterday}
+    if watched.labels is not None:
+        days[PERFORMANCE] = yesterday - timedelta(days=watched.labels.days_late)
+    for asset, day in days.items():
+        if watched.since is not None and day >= watched.since:
+            yield asset, day
 
 
 def _partition(context: dg.AssetExecutionContext) -> str | None:
