@@ -6,6 +6,7 @@ import pytest
 from product_fixtures import World
 
 from interlock.adapters import model_registry
+from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import RegistryError
 
 MODEL = "O'Brien's model"
@@ -23,7 +24,7 @@ def registered(world: World) -> World:
 
 
 def test_pages_give_every_version_once_with_tags_and_aliases(registered: World) -> None:
-    found = []
+    found: list[ModelVersion] = []
     after: str | None = None
     while True:
         page = registered.registry.page(MODEL, size=2, after=after)
