@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 
 import click
 import uvicorn
 
+from interlock.adapters.audit_pages import Sought
 from interlock.console.server import console, opened_site
 from interlock.console.site import Site
 from interlock.errors import InterlockError
@@ -47,7 +49,7 @@ def command(
     settings = load_settings()
     with opened_site(settings, secrets_of={}) as site:
         app = console(settings, site, hosts=own_hosts(host, port, allowed), secure=https)
-        _warm(site)
+        threading.Thread(target=_warm, args=(site,), name="warming", daemon=True).start()
         log.info(
             "serving http://%s:%d in process %d; people are from %s; %s",
             host,
@@ -71,11 +73,12 @@ def command(
 
 
 def _warm(site: Site) -> None:
-    """Load what takes seconds before the first page is asked for."""
-    try:
-        site.workspace.registry.models()
-    except InterlockError as error:
-        log.warning("%s; pages say so until it answers", error)
+    """Load what takes seconds while nobody waits for it yet."""
+    for load in (site.workspace.registry.models, lambda: site.trail.page(Sought())):
+        try:
+            load()
+        except InterlockError as error:
+            log.warning("%s; pages say so until it answers", error)
 
 
 def main() -> None:
