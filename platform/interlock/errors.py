@@ -11,6 +11,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── AccessDenied            a policy, or the absence of one, said no
     ├── IdentityError           who somebody is cannot be established, or not be changed so
     │   ├── RequestRefused      a request that is not answered, with HTTP's status
+    │   │   └── RecordedRefusal one that is on record already
     │   └── SignInRefused       a sign-in that did not succeed; the cause is for the record
     ├── EvidenceError           upstream missing, changed, or without its audit event
     ├── DataError
@@ -161,6 +162,10 @@ class RequestRefused(IdentityError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message, remedy="correct the request")
         self.status = status
+
+
+class RecordedRefusal(RequestRefused):
+    """A refusal that is on record already."""
 
 
 class EvidenceError(InterlockError):

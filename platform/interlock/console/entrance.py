@@ -13,7 +13,7 @@ from typing import Final
 from starlette.responses import HTMLResponse, Response
 
 from interlock.console.site import PLACE
-from interlock.errors import RequestRefused
+from interlock.errors import RecordedRefusal, RequestRefused
 from interlock.webserver.door import Door, Receive, Scope, Send
 from interlock.webserver.page import POLICY
 from interlock.webserver.requests import SAFE_METHODS
@@ -47,8 +47,9 @@ class ConsoleDoor(Door):
         try:
             return await super()._answer(scope, headers, receive, send)
         except RequestRefused as refused:
-            # A session or token that is not believed is on record already.
-            if scope["method"] not in SAFE_METHODS and refused.status != UNKNOWN:
+            # So is a session or token that is not believed.
+            is_recorded = isinstance(refused, RecordedRefusal) or refused.status == UNKNOWN
+            if scope["method"] not in SAFE_METHODS and not is_recorded:
                 why = f"{scope['method']} {str(scope['path'])[:200]!r}: {refused.message}"
                 await self._record_refusal(f"{PLACE}:request", why, None)
             if "text/html" not in headers.get("accept", ""):

@@ -25,7 +25,13 @@ from starlette.responses import (
 )
 
 from interlock.adapters.directory import Person
-from interlock.errors import IdentityError, InterlockError, RequestRefused, SignInRefused
+from interlock.errors import (
+    IdentityError,
+    InterlockError,
+    RecordedRefusal,
+    RequestRefused,
+    SignInRefused,
+)
 from interlock.governance.audit import Outcome
 from interlock.webserver.bodies import credentials_of, whole_body
 from interlock.webserver.page import POLICY, sign_in_page
@@ -57,10 +63,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class RecordedRefusal(RequestRefused):
-    """A refusal that is on record already."""
 
 
 class Door:

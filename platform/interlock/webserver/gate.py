@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse, Response
 
 from interlock.adapters.directory import Person
-from interlock.errors import IdentityError, RequestRefused
+from interlock.errors import IdentityError, RecordedRefusal, RequestRefused
 from interlock.governance.audit import Outcome
 from interlock.webserver.bodies import outcome_of, replayed, request_of, whole_body
 from interlock.webserver.dagster_names import MUTATIONS
@@ -29,7 +29,6 @@ from interlock.webserver.door import (
     Door,
     Message,
     Receive,
-    RecordedRefusal,
     Scope,
     Send,
     named,
