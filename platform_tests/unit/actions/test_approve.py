@@ -134,7 +134,10 @@ def test_what_is_signed_is_shown_before(office: Office) -> None:
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.APPROVER])
 def test_only_approvers_decide(office: Office, role: Role) -> None:
-    text = refused(office, lambda: office.approve("grace", role=role), error=AccessDenied)
+    source = IdentitySource.SCHEDULE if role.is_platforms else IdentitySource.LOCAL
+    text = refused(
+        office, lambda: office.approve("grace", role=role, source=source), error=AccessDenied
+    )
     assert f"no policy permits it to the role {role}" in text
 
 
