@@ -6,7 +6,8 @@ rows are read by ``adapters.scored_rows``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,12 @@ class GivenFile:
     Attributes:
         path: Where it is.
         source: How to read it.
+        more: Further files of the same rows, in this order.
     """
 
     path: Path
     source: Source
+    more: tuple[GivenFile, ...] = ()
 
 
 Current = NewestSnapshot | Declared | GivenFile
@@ -76,6 +79,7 @@ class Fetched:
         data_hash: SHA-256 of the bytes.
         label: What people are told it is.
         event_key: Audit event that proves it; None where nothing does.
+        more: Further files of the same rows.
     """
 
     path: Path
@@ -83,6 +87,7 @@ class Fetched:
     data_hash: str
     label: str
     event_key: str | None = None
+    more: tuple[GivenFile, ...] = ()
 
     @property
     def evidence(self) -> dict[str, Any]:
@@ -107,14 +112,7 @@ def fetch(workspace: Workspace, product: ModelProduct, current: Current, scratch
     if isinstance(current, NewestSnapshot):
         return _snapshot(workspace, product, current.upstream, scratch)
     if isinstance(current, GivenFile):
-        try:
-            digest = file_sha256(current.path)
-        except OSError as error:
-            raise DataError(
-                f"{current.path} cannot be read ({error.strerror or error})",
-                remedy="name a CSV or Parquet file",
-            ) from error
-        return Fetched(current.path, current.source, digest, current.path.name)
+        return _given(current)
     declared = product.watched.current
     if declared is None:
         raise DataError(
@@ -171,16 +169,52 @@ def scored(
         require_text(evidence, "model_digest", "registered_version"),
         folder,
     )
-    features = [each.name for each in reference.profile.plan.columns][:-1]
-    return scored_batches(
-        fetched.path,
-        fetched.source,
-        plan=reference.profile.plan,
-        pipeline=load_pipeline(files),
-        features=features,
-        null_values=product.contract.null_values,
-        keep=keep,
-    )
+    pipeline = load_pipeline(files)
+
+    def read(path: Path, source: Source) -> Iterator[pl.DataFrame]:
+        return scored_batches(
+            path,
+            source,
+            plan=reference.profile.plan,
+            pipeline=pipeline,
+            features=[each.name for each in reference.profile.plan.columns][:-1],
+            null_values=product.contract.null_values,
+            keep=keep,
+        )
+
+    if not fetched.more:
+        return read(fetched.path, fetched.source)
+    return _one_by_one((GivenFile(fetched.path, fetched.source), *fetched.more), read)
+
+
+def _one_by_one(
+    files: tuple[GivenFile, ...],
+    read: Callable[[Path, Source], Iterator[pl.DataFrame]],
+) -> Iterator[pl.DataFrame]:
+    """The rows of several files; what is wrong with one is said of it by name."""
+    for each in files:
+        try:
+            yield from read(each.path, each.source)
+        except DataError as error:
+            raise DataError(f"{each.path.name}: {error.message}", remedy=error.remedy) from error
+
+
+def _given(current: GivenFile) -> Fetched:
+    """Files that are here already; of several, the hash is that of all hashes in their order."""
+    hashes = []
+    for each in (current, *current.more):
+        try:
+            hashes.append(file_sha256(each.path))
+        except OSError as error:
+            raise DataError(
+                f"{each.path} cannot be read ({error.strerror or error})",
+                remedy="name a CSV or Parquet file",
+            ) from error
+    label, digest = current.path.name, hashes[0]
+    if current.more:
+        label = f"{label} and {len(current.more)} more"
+        digest = hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+    return Fetched(current.path, current.source, digest, label, more=current.more)
 
 
 def _snapshot(

@@ -6,7 +6,7 @@ correlations, stay together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from interlock.errors import ProfileError
 from interlock.ml.column_profiles import ColumnProfile
@@ -61,4 +61,24 @@ def join(plan: ProfilePlan, parts: Sequence[TableProfile]) -> TableProfile:
         columns={column.name: columns[column.name] for column in plan.columns},
         joints={pair: part.joints[pair] for part in parts for pair in part.joints},
         comoments=next((part.comoments for part in parts if part.comoments is not None), None),
+    )
+
+
+def without(profile: TableProfile, names: Collection[str]) -> TableProfile:
+    """A profile that has never heard of some columns.
+
+    Args:
+        profile: Of any table.
+        names: Columns to leave out; pairs and correlations that need one of them go too.
+    """
+    plan = profile.plan
+    followed = () if set(plan.multivariate) & set(names) else plan.multivariate
+    pairs = tuple(pair for pair in plan.pairs if not set(pair) & set(names))
+    kept = tuple(column for column in plan.columns if column.name not in names)
+    return TableProfile(
+        plan=ProfilePlan(kept, pairs, followed),
+        rows=profile.rows,
+        columns={column.name: profile.columns[column.name] for column in kept},
+        joints={pair: profile.joints[pair] for pair in pairs},
+        comoments=profile.comoments if followed else None,
     )

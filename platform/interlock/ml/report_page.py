@@ -65,7 +65,7 @@ outline:1px solid var(--line);position:relative}
 @media print{@page{margin:14mm}body{max-width:none;padding:0;font-size:9.5pt}
 .scroll{overflow:visible}a{text-decoration:none}thead{display:table-header-group}
 tr{break-inside:avoid}h2{break-after:avoid}
-section.c .two{grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:1rem}
+section.c .two{grid-template-columns:minmax(0,5fr) minmax(0,4fr);gap:1rem}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 
@@ -129,5 +129,5 @@ def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
 def probability(value: float) -> str:
     """A p-value; what is less than a double can say well is said to be less."""
     if value < 1e-6:  # noqa: PLR2004 - of interest to nobody how much
-        return "&lt; 0.000001"
+        return "&lt; 1e-6"
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"  # noqa: PLR2004

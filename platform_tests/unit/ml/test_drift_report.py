@@ -137,7 +137,7 @@ def test_drifted_columns_stand_first_with_value_limit_and_corrected_p() -> None:
     assert headings.index("score") < headings.index("calm")
     assert headings.index("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;&amp;&#x27;&quot;") <= 1
     found = Read(text).text
-    assert re.search(r"KS0\.\d+0\.1< 0\.000001", found)
+    assert re.search(r"KS0\.\d+0\.1< 1e-6", found)
     assert "after correction (Holm) for" in found
     assert REFERENCE.plan.digest in found
     assert "2026-11-21 18:04 UTC" in found
