@@ -47,7 +47,7 @@ def command(
     """Serve the console to people who sign in, or to who operates the platform."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings = load_settings()
-    with opened_site(settings, secrets_of={}) as site:
+    with opened_site(settings) as site:
         app = console(settings, site, hosts=own_hosts(host, port, allowed), secure=https)
         threading.Thread(target=_warm, args=(site,), name="warming", daemon=True).start()
         log.info(

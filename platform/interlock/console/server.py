@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 
 from interlock.adapters.audit_pages import TrailPages
@@ -32,12 +32,11 @@ SECRET_BYTES = 32
 
 
 @contextlib.contextmanager
-def opened_site(settings: Settings, *, secrets_of: Mapping[str, str]) -> Iterator[Site]:
+def opened_site(settings: Settings) -> Iterator[Site]:
     """What the console stands on, as long as it serves.
 
     Args:
         settings: Of this process.
-        secrets_of: Where a product's named secrets would be looked up; the console needs none.
 
     Yields:
         The site.
@@ -46,9 +45,10 @@ def opened_site(settings: Settings, *, secrets_of: Mapping[str, str]) -> Iterato
         ConfigurationError: Environment or MLflow is not given.
         SigningError: A key is named and cannot be used.
     """
-    # It acts for who signs in; the token of a process would say something about nobody.
+    # It acts for who is there, never for whose token the process holds, and reads no product's
+    # source, so it needs no secrets of products.
     store = open_store(settings, RememberedStore)
-    workspace = open_workspace(settings, secrets=secrets_of, believe_token=False, store=store)
+    workspace = open_workspace(settings, secrets={}, believe_token=False, store=store)
     trail = TrailPages(
         store, bucket=settings.audit_bucket, prefix=settings.audit_log_prefix, clock=utc_now
     )
