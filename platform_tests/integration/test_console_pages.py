@@ -14,6 +14,7 @@ from console_site import OWN, VERSION, Counter
 from office import MODEL, Office
 from product_fixtures import AUDIT, OPENED
 
+from interlock.actions.suspend import Grounds, suspend
 from interlock.console.rendering import POLICY
 from interlock.governance.audit import champion_ledger
 from interlock.governance.principal import Role
@@ -308,3 +309,24 @@ def test_operator_is_named_on_every_page(counter: Counter) -> None:
     page = client.get("/", headers={"accept": "text/html"}).text
     assert "acts as <strong>otto</strong>, ml engineer, on the word of the operator alone" in page
     assert "Sign out" not in page
+
+
+def test_suspended_approval_is_an_alarm_until_people_agree_again(counter: Counter) -> None:
+    counter.approve_all()
+    counter.office.promote()
+    trainer = counter.world.workspace()
+    grounds = Grounds(
+        model=MODEL,
+        version="1",
+        cause="drift",
+        why="income drifted",
+        check=RUN_KEY,
+        data_hash="ab" * 32,
+    )
+    suspend(trainer, counter.office.at("ada"), grounds)
+    page = text_of(counter.get("grace", VERSION).text)
+    assert "Its approval is suspended since" in page
+    assert "for drift: income drifted" in page
+    assert "suspended" in text_of(counter.get("grace", "/").text)
+    counter.approve_all()
+    assert "Its approval is suspended" not in text_of(counter.get("grace", VERSION).text)

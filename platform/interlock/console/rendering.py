@@ -32,7 +32,7 @@ STATES: Final = frozenset(
     {
         *("approved", "passed", "succeeded", "counts"),
         *("rejected", "rejected_by_gates", "suspended", "failed", "denied", "stands"),
-        *("pending", "expired", "void", "started"),
+        *("pending", "expired", "void", "suspended", "started"),
     }
 )
 _UNITS: Final = (
