@@ -185,7 +185,8 @@ def long(folder: Path, files: int) -> list[Row]:
         names[-1].hardlink_to(first)
     once = counted(names[:10], jobs=2)
     often = counted(names, jobs=2)
-    one = counted(names[:1], jobs=2)
+    # In one process: of a million rows, a second one would hardly come to work.
+    one, all_of_them = counted(names[:1], jobs=1), counted(names, jobs=1)
     more = files / 10
     return [
         Row(
@@ -201,11 +202,12 @@ def long(folder: Path, files: int) -> list[Row]:
             often["processor"] <= 1.2 * more * once["processor"],
         ),
         Row(
-            f"its memory against that of 1 M ({one['peak'] / MEGA:.0f} MB)",
-            often["peak"] / one["peak"],
-            f"{often['peak'] / MEGA:.0f} MB, {often['peak'] / one['peak']:.2f} times",
+            f"its memory in one process against that of 1 M ({one['peak'] / MEGA:.0f} MB)",
+            all_of_them["peak"] / one["peak"],
+            f"{all_of_them['peak'] / MEGA:.0f} MB, {all_of_them['peak'] / one['peak']:.2f} times; "
+            f"in two processes {often['peak'] / MEGA:.0f} MB",
             "≤ 1.5 times",
-            often["peak"] <= 1.5 * one["peak"],
+            all_of_them["peak"] <= 1.5 * one["peak"],
         ),
     ]
 

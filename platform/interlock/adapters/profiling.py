@@ -30,7 +30,7 @@ from interlock.ml.workers import compute_all, limited_threads
 COLUMNS_AT_ONCE: Final = 50  # 131,072 rows of them are 50 MB
 PIECE_VALUES: Final = 50_000_000  # counted in some two seconds
 PIECES_PER_JOB: Final = 4  # so that the last piece keeps nobody waiting for long
-PIECES_AT_ONCE: Final = 512  # whose profiles are in memory; of 50 columns each, 200 MB
+PIECES_AT_ONCE: Final = 64  # whose profiles are in memory; of 50 columns each, 50 MB
 # A helper process takes a second to start; one core counts this many values meanwhile.
 ALONE_VALUES: Final = 10_000_000
 
@@ -89,35 +89,39 @@ def profile_files(
         ProfileError: Every file was refused; says why of each.
     """
     tell = progress or _ignore
-    pieces: list[_Piece] = []
+    opened: list[tuple[int, TableFile, tuple[int, ...]]] = []
     refused: dict[str, str] = {}
     for place, file in enumerate(files):
         try:
             typed = table_files.typed_as(file, plan)
             check_schema(plan, table_files.schema(typed))
-            pieces += _pieces(place, typed, plan, jobs)
+            opened.append((place, typed, table_files.group_rows(typed)))
         except DataError as error:
             refused[file.label] = str(error)
-    done: dict[int, TableProfile] = {}
+    values = sum(sum(groups) for _, _, groups in opened) * len(plan.columns)
+    most = max(1, min(PIECE_VALUES, values // (PIECES_PER_JOB * jobs)))
+    pieces = [piece for each in opened for piece in _pieces(*each, plan, most)]
+    whole: TableProfile | None = None
+    rows: list[tuple[str, int]] = []
     for place, parts in _counted(pieces, plan, jobs, tell):
         try:
-            done[place] = _whole(plan, parts)
+            profile = _whole(plan, parts)
         except DataError as error:
             refused[files[place].label] = str(error)
+        else:
+            # At once, so that memory does not grow with the files.
+            whole = profile if whole is None else whole.merged(profile)
+            rows.append((files[place].label, profile.rows))
     left_out = tuple(
         RefusedFile(file.label, refused[file.label]) for file in files if file.label in refused
     )
-    if not done:
+    if whole is None:
         raise ProfileError(
             "no file can be profiled: "
             + "; ".join(f"{each.name}: {each.reason}" for each in left_out[:5]),
             remedy="correct the files, or name others",
         )
-    return ProfiledFiles(
-        profile=merge(done[place] for place in sorted(done)),
-        files=tuple((files[place].label, done[place].rows) for place in sorted(done)),
-        refused=left_out,
-    )
+    return ProfiledFiles(whole, tuple(rows), left_out)
 
 
 @dataclass(frozen=True)
@@ -170,16 +174,15 @@ def _count(
         return ProfileError(f"it cannot be read ({error})", remedy="write the file again")
 
 
-def _pieces(place: int, file: TableFile, plan: ProfilePlan, jobs: int) -> Iterator[_Piece]:
-    """The work that a file is."""
-    groups = table_files.group_rows(file)
+def _pieces(
+    place: int, file: TableFile, groups: tuple[int, ...], plan: ProfilePlan, most: int
+) -> Iterator[_Piece]:
+    """The work that a file is, in pieces of at most so many values where it has row groups."""
     if not groups:
         # A CSV file is read from start to end anyway; of a Parquet file without rows there is
         # nothing to divide.
         yield _Piece(place, file, None, None, file.path.stat().st_size // _CSV_VALUE_BYTES)
         return
-    all_values = sum(groups) * len(plan.columns)
-    most = max(1, min(PIECE_VALUES, all_values // (PIECES_PER_JOB * jobs)))
     for number, part in enumerate(divide(plan, columns=COLUMNS_AT_ONCE)):
         wide = len(part.columns)
         spans: list[list[int]] = [[]]

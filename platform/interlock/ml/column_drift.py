@@ -59,6 +59,8 @@ TEST_OF: Final[Mapping[Statistic, Test]] = {
     Statistic.CORRELATION: Test.CORRELATION,
 }
 
+_LUCK: Final = 4  # standard deviations of a count (Poisson) that luck hardly ever adds
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -195,8 +197,7 @@ def _measure_categories(
         statistics[Statistic.NEW_CATEGORIES] = max(0.0, change.statistic)
         p_values[Test.NEW_CATEGORIES] = change.p_value if change.statistic > 0 else 1.0
     else:
-        before = np.append(reference.counts, reference.others_rows)
-        after = np.append(current.counts, current.others_rows)
+        before, after = _frequent(reference, current)
     over_bins, tested = _over_bins(before, after)
     return Measured(statistics | over_bins, p_values | tested, rows, all_rows, new)
 
@@ -235,6 +236,26 @@ def _all_counts(plan: ColumnPlan, profile: CategoryProfile) -> dict[str, int]:
     """Every value and its rows."""
     known = zip(plan.categories, profile.counts.tolist(), strict=True)
     return {name: rows for name, rows in known if rows} | dict(profile.others)
+
+
+def _frequent(reference: CategoryProfile, current: CategoryProfile) -> tuple[Counts, Counts]:
+    """Rows of the plan's categories that are frequent in both together, and of all others.
+
+    The plan chose its categories for being frequent in the reference. The rarest of them are
+    partly lucky there, and would be fewer in any other data. So whoever is judged apart is
+    chosen by the rows of both, from where on hardly one is missing in the plan.
+    """
+    if not len(reference.counts):
+        return np.array([reference.others_rows]), np.array([current.others_rows])
+    least = int(reference.counts.min())
+    both = reference.rows + current.rows
+    enough = (least + _LUCK * (np.sqrt(least) + 1)) * both / reference.rows
+    kept = reference.counts + current.counts >= enough
+    before, after = (
+        np.append(side.counts[kept], side.others_rows + side.counts[~kept].sum())
+        for side in (reference, current)
+    )
+    return before.astype(np.int64), after.astype(np.int64)
 
 
 def _aligned(reference: CategoryProfile, current: CategoryProfile) -> tuple[Counts, Counts]:
