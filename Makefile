@@ -72,6 +72,10 @@ bench: setup ## Measure, print a table and write JSON
 bench-scaling: setup ## Simulate AWS from 3 to 10,000 products, write docs/autoscaling.md
 	@$(BIN)/python scripts/bench/scaling.py
 
+.PHONY: bench-web
+bench-web: setup ## Measure the web server beside Dagster's own; write bench-web.json
+	@$(BIN)/python scripts/bench/bench_web.py
+
 .PHONY: bench-drift
 bench-drift: setup ## Measure drift beside Evidently, on wide and on long tables; write bench-drift.json
 	@$(BIN)/python scripts/bench/bench_drift.py

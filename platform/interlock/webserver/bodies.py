@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from interlock.errors import RequestRefused
 from interlock.governance.audit import Outcome
@@ -12,6 +12,12 @@ from interlock.webserver.requests import MAX_BODY
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+
+
+SEVERAL: Final = "TerminateRunsResult"
+"""The one answer of Dagster that holds several: what came of each is one level below."""
+REFUSED: Final = "You do not have permission"
+"""How Dagster says that somebody may not terminate a run; it has no type of its own for that."""
 
 
 def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
@@ -22,7 +28,14 @@ def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
         answer = {}
     answer = answer if isinstance(answer, dict) else {}
     data = answer.get("data") or {}
-    kinds = [each.get("__typename", "") for each in data.values() if isinstance(each, dict)]
+    done: list[Mapping[str, Any]] = _mappings([*data.values()])
+    if any(each.get("__typename") == SEVERAL for each in done):
+        done = [one for each in done for several in each.values() for one in _mappings(several)]
+        if not done or not all("__typename" in each for each in done):
+            return Outcome.FAILED, f"answered {status}, and not which of them were done"
+    kinds = [str(each.get("__typename", "")) for each in done]
+    if done and all(REFUSED in str(each.get("message", "")) for each in done):
+        return Outcome.DENIED, "Dagster's permission map does not give it to them"
     if "UnauthorizedError" in kinds or "UnauthorizedError" in str(answer.get("errors", "")):
         return Outcome.DENIED, "Dagster's permission map does not give it to them"
     errors = [kind for kind in kinds if kind.endswith(("Error", "Invalid", "NotFound", "Failure"))]
@@ -31,6 +44,10 @@ def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
     if not data or None in data.values():
         return Outcome.FAILED, f"answered {status}, and not whether it was done"
     return Outcome.SUCCEEDED, ""
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:

@@ -194,6 +194,30 @@ def test_answer_that_does_not_say_what_was_done_is_no_success(front: Front, answ
     assert front.noted == []
 
 
+REFUSED = {"__typename": "TerminateRunFailure", "message": "You do not have permission to"}
+ENDED = {"__typename": "TerminateRunSuccess"}
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome"),
+    [
+        ([ENDED, ENDED], "succeeded"),
+        ([REFUSED, REFUSED], "denied"),
+        ([ENDED, REFUSED], "failed"),
+        ([{"__typename": "TerminateRunFailure"}], "failed"),
+        ([{}], "failed"),
+        (None, "failed"),
+    ],
+)
+def test_record_says_what_came_of_each_run_that_was_to_end(
+    front: Front, results: Any, outcome: str
+) -> None:
+    several = {"__typename": "TerminateRunsResult", "terminateRunResults": results}
+    front.answer = {"data": {"terminateRuns": several}}
+    front.ask('mutation { terminateRuns(runIds: ["0d1f"]) { __typename } }')
+    assert [each[1] for each in front.told()] == ["started", outcome]
+
+
 @pytest.mark.parametrize(
     ("query", "variables"),
     [
