@@ -64,9 +64,9 @@ def verdict(reference: Path, current: Path) -> dict[str, Any]:
 def profile(listing: Path, jobs: int) -> dict[str, float]:
     """Plan and count files."""
     files = [TableFile(Path(name)) for name in json.loads(listing.read_text())]
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), _processor()
     plan = plan_files(files)
-    planned, busy = time.perf_counter(), _processor()
+    planned = time.perf_counter()
     profile_files(files, plan, jobs=jobs)
     ended = time.perf_counter()
     return {
