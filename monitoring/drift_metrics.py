@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from interlock.ml.verdict import Statistic
 from monitoring.catalogue import Families
 from monitoring.drift_check import Comparison
 from monitoring.observed import AliasedVersion, DriftView, Integrity, LocalView, TrailView
@@ -54,8 +53,21 @@ def fill_models(out: Families, found: Mapping[tuple[str, str], AliasedVersion]) 
             out.add("model_accuracy", metrics["accuracy"], product, alias)
 
 
-def fill_drift(out: Families, found: Mapping[str, DriftView], *, threshold: float) -> None:
-    """Each product's data against its baseline."""
+def fill_drift(
+    out: Families,
+    found: Mapping[str, DriftView],
+    *,
+    threshold: float,
+    but: Collection[str] = (),
+) -> None:
+    """Each product's data against its baseline.
+
+    Args:
+        out: Where to.
+        found: Product to its data.
+        threshold: ``DRIFT_THRESHOLD``.
+        but: Products whose distances a recorded check tells.
+    """
     out.add("data_drift_threshold", threshold)
     for name in out.bounded("product", found):
         each = found[name]
@@ -65,7 +77,7 @@ def fill_drift(out: Families, found: Mapping[str, DriftView], *, threshold: floa
             out.add("data_drift_check_up", each.measured, name)
         if each.checked is not None:
             out.add("data_drift_last_check_timestamp_seconds", each.checked, name)
-        if each.comparison is not None:
+        if each.comparison is not None and name not in but:
             out.add("data_drift_detected", each.comparison.has_drift(threshold), name)
             _fill_distances(out, name, each.comparison)
 
@@ -116,9 +128,8 @@ def _fill_gates(out: Families, name: str, product: ProductState) -> None:
 
 def _fill_distances(out: Families, name: str, comparison: Comparison) -> None:
     for feature, measured in comparison.distances.items():
-        for statistic in (Statistic.PSI, Statistic.KS):
-            if statistic in measured:
-                out.add("feature_drift_score", measured[statistic], name, feature, statistic.value)
+        for statistic, value in measured.items():
+            out.add("feature_drift_score", value, name, feature, statistic.value)
 
 
 def _add_known(out: Families, metric: str, value: float | None, *labels: str) -> None:

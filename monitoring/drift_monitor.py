@@ -24,11 +24,11 @@ from interlock.adapters.mlflow_connection import MlflowConnection
 from interlock.adapters.object_store import S3ObjectStore
 from interlock.errors import ConfigurationError, InterlockError
 from interlock.settings import Settings, load_settings
-from monitoring import drift_metrics
+from monitoring import check_metrics, drift_metrics
 from monitoring.catalogue import Families
 from monitoring.drift_observer import Aliases, DriftObserver, Sources
 from monitoring.endpoint import SectionCollector, run_exporter
-from monitoring.observed import DriftView, Integrity, LocalView, TrailView
+from monitoring.observed import CheckView, DriftView, Integrity, LocalView, TrailView
 from monitoring.sections import Loop, Section
 
 PORT: Final = 9100
@@ -71,6 +71,9 @@ class DriftMonitor:
         self.trail: Section[TrailView] = section("trail", observer.trail, interval)
         self.models: Section[Aliases] = section("models", observer.aliases, interval)
         self.drift: Section[Mapping[str, DriftView]] = section("drift", observer.drift, interval)
+        self.checks: Section[Mapping[tuple[str, str], CheckView]] = section(
+            "checks", observer.checks, interval
+        )
         self.integrity: Section[Integrity | None] = section(
             "integrity", self._verify_when_due, verify_interval
         )
@@ -79,14 +82,14 @@ class DriftMonitor:
     @property
     def collector(self) -> SectionCollector:
         """Hands out the metrics."""
-        sections = (self.trail, self.models, self.drift, self.integrity, self.local)
+        sections = (self.trail, self.models, self.drift, self.checks, self.integrity, self.local)
         return SectionCollector(sections, self.fill)
 
     @property
     def loops(self) -> tuple[Loop, ...]:
         """What is read in the background."""
         return (
-            Loop((self.trail, self.models, self.drift), self._interval),
+            Loop((self.trail, self.models, self.drift, self.checks), self._interval),
             Loop((self.integrity,), self._interval),
             Loop((self.local,), self._interval),
         )
@@ -105,8 +108,11 @@ class DriftMonitor:
             drift_metrics.fill_trail(out, trail)
         if (models := self.models.value) is not None:
             drift_metrics.fill_models(out, models)
+        checks = self.checks.value or {}
         if (drift := self.drift.value) is not None:
-            drift_metrics.fill_drift(out, drift, threshold=self._threshold)
+            measured = check_metrics.shown_by_check(checks)
+            drift_metrics.fill_drift(out, drift, threshold=self._threshold, but=measured)
+        check_metrics.fill_checks(out, checks)
         if (integrity := self.integrity.value) is not None:
             drift_metrics.fill_integrity(out, integrity)
         if (local := self.local.value) is not None:

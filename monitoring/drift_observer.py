@@ -6,6 +6,7 @@ Every method reads one part and raises when it cannot; none writes. What was rea
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections import Counter
@@ -23,15 +24,33 @@ from interlock.adapters.model_inputs import input_columns
 from interlock.adapters.model_registry import ModelRegistry
 from interlock.adapters.object_store import ObjectStore
 from interlock.errors import InterlockError, MonitoringError
+from monitoring.check_figures import (
+    DriftFigures,
+    PerformanceFigures,
+    drift_figures,
+    performance_figures,
+)
 from monitoring.drift_check import DriftCheck, baseline_of, has_snapshot
-from monitoring.observed import AliasedVersion, DriftView, Integrity, LocalView, TrailView
-from monitoring.trail_state import ProductState, TrailState
+from monitoring.observed import (
+    AliasedVersion,
+    CheckView,
+    DriftView,
+    Integrity,
+    LocalView,
+    TrailView,
+)
+from monitoring.trail_state import ProductState, RecordedCheck, TrailState
 
 log = logging.getLogger(__name__)
 
 ALIASES: Final = ("champion", "challenger")
 SUSPENDED: Final = "suspended"  # of governance.approval.State, as tags show it
 WHOLE_TRAIL: Final = timedelta(hours=1)  # between two looks at streams of earlier days
+
+READERS: Final[Mapping[str, Callable[[bytes], DriftFigures | PerformanceFigures]]] = {
+    "drift": drift_figures,
+    "performance": performance_figures,
+}
 
 Aliases = Mapping[tuple[str, str], AliasedVersion]
 
@@ -82,6 +101,7 @@ class DriftObserver:
         self._features: dict[str, tuple[str, ...]] = {}
         self._checks: dict[str, DriftCheck] = {}
         self._checked: dict[str, float] = {}
+        self._figures: dict[str, DriftFigures | PerformanceFigures] = {}
 
     def trail(self) -> TrailView:
         """What the trail says, new events included.
@@ -154,6 +174,26 @@ class DriftObserver:
             )
         return {name: self._drift(name, each) for name, each in self._state.products.items()}
 
+    def checks(self) -> Mapping[tuple[str, str], CheckView]:
+        """Product and kind to what was recorded of its checks.
+
+        Raises:
+            MonitoringError: Trail or aliases were not read now, so the champion is unknown.
+        """
+        if not self._trail_is_known or not self._aliases_are_known:
+            raise MonitoringError(
+                "the audit trail or the registry could not be read, so the champion is unknown",
+                remedy="see the messages about trail and models",
+            )
+        found = {
+            (name, kind): self._check(name, product, kind)
+            for name, product in self._state.products.items()
+            for kind in product.check_tried
+        }
+        used = {each.recorded.figures_hash for each in found.values() if each.recorded}
+        self._figures = {key: value for key, value in self._figures.items() if key in used}
+        return found
+
     def integrity(self) -> Integrity | None:
         """What verifying the whole trail found; None while there is nothing to verify.
 
@@ -192,6 +232,29 @@ class DriftObserver:
                 remedy="give the monitor's user the right to read the folders of INTERLOCK_HOME",
             ) from error
         return LocalView(spooled, {name: (each.free, each.total) for name, each in usage.items()})
+
+    def _check(self, name: str, product: ProductState, kind: str) -> CheckView:
+        recorded, figures = product.checks.get(kind), None
+        champion = self._aliases.get((name, "champion"))
+        if recorded and champion and champion.version == recorded.version:
+            try:
+                figures = self._figures_of(recorded, kind)
+            except InterlockError as error:
+                log.warning("the check of %s of %s cannot be shown: %s", kind, name, error)
+        raw = product.raw
+        newest = recorded is not None and (raw is None or recorded.time >= raw.time)
+        return CheckView(product.check_tried[kind], recorded, figures, newest)
+
+    def _figures_of(self, recorded: RecordedCheck, kind: str) -> DriftFigures | PerformanceFigures:
+        if recorded.figures_hash not in self._figures:
+            stored = self._sources.store.get(self._sources.data_bucket, recorded.figures_key)
+            if hashlib.sha256(stored).hexdigest() != recorded.figures_hash:
+                raise MonitoringError(
+                    f"{recorded.figures_key} is not what the audit trail recorded",
+                    remedy="have the data bucket examined; figures are never overwritten",
+                )
+            self._figures[recorded.figures_hash] = READERS[kind](stored)
+        return self._figures[recorded.figures_hash]
 
     def _recent_days(self, now: datetime) -> list[date]:
         """Where events are expected; other clocks may be ahead of this one, ledgers never end."""

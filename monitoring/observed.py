@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from monitoring.check_figures import DriftFigures, PerformanceFigures
 from monitoring.drift_check import Comparison
-from monitoring.trail_state import ProductState, RegisteredVersion
+from monitoring.trail_state import ProductState, RecordedCheck, RegisteredVersion
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,23 @@ class DriftView:
     measured: bool | None
     comparison: Comparison | None
     checked: float | None
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """A product's recorded check of drift or performance.
+
+    Attributes:
+        tried: Whether the newest attempt came to a verdict.
+        recorded: The newest that did; None when none did.
+        figures: What it measured, where it is of the champion; None where it cannot be read.
+        is_newest: Whether it is of later data than the newest snapshot.
+    """
+
+    tried: bool
+    recorded: RecordedCheck | None
+    figures: DriftFigures | PerformanceFigures | None
+    is_newest: bool
 
 
 @dataclass(frozen=True)

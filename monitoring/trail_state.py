@@ -17,6 +17,8 @@ from interlock.adapters.audit_tail import AuditRecord, Outcome, TailEvent
 
 INGEST, VALIDATE, TRAIN, REGISTER = "data:ingest", "data:validate", "model:train", "model:register"
 RECONCILE: Final = "model:reconcile"
+MONITOR: Final = "model:monitor"
+CHECKS: Final = ("drift", "performance")
 OTHER: Final = "other"
 # What is counted by name; anything else that was written into a record counts as ``other``.
 ACTIONS: Final = (
@@ -106,6 +108,25 @@ class RegisteredVersion:
     time: float
 
 
+@dataclass(frozen=True)
+class RecordedCheck:
+    """A check of drift or performance that came to a verdict.
+
+    Attributes:
+        version: What was checked.
+        partition: The day or batch; None where there is none.
+        figures_key: Where its figures are, in the data bucket.
+        figures_hash: SHA-256 of them.
+        time: Unix time.
+    """
+
+    version: str
+    partition: str | None
+    figures_key: str
+    figures_hash: str
+    time: float
+
+
 @dataclass
 class ProductState:
     """What the trail says about one product.
@@ -119,6 +140,8 @@ class ProductState:
         versions: Registrations by version.
         newest_version: The newest of them.
         gates_failed: Metric to how many registrations its gate failed.
+        checks: The newest check of each kind that came to a verdict.
+        check_tried: Whether the newest attempt of each kind did.
     """
 
     raw: RawSnapshot | None = None
@@ -129,6 +152,8 @@ class ProductState:
     versions: dict[str, RegisteredVersion] = field(default_factory=dict)
     newest_version: RegisteredVersion | None = None
     gates_failed: Counter[str] = field(default_factory=Counter)
+    checks: dict[str, RecordedCheck] = field(default_factory=dict)
+    check_tried: dict[str, bool] = field(default_factory=dict)
 
 
 class TrailState:
@@ -158,6 +183,9 @@ class TrailState:
                 self._trained_for[each.key] = each.event.record.resource.removeprefix(_PRODUCT)
         for each in done:
             self._take(each.event.record)
+        for each in ordered:
+            if each.event.record.action == MONITOR:
+                self._take_check(each.event.record)
 
     def _count(self, record: AuditRecord) -> None:
         action = record.action if record.action in ACTIONS else OTHER
@@ -182,6 +210,24 @@ class TrailState:
                 _take_raw(product, record)
             elif record.action == VALIDATE:
                 _take_validated(product, record)
+
+    def _take_check(self, record: AuditRecord) -> None:
+        """A check of a product's own data; of a file that somebody named it says nothing."""
+        evidence = record.evidence
+        kind, name = _text(evidence, "check"), _text(evidence, "product")
+        tried = record.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
+        if not tried or kind not in CHECKS or not name or evidence.get("in_use") is False:
+            return
+        product = self._product(name)
+        product.check_tried[kind] = record.outcome is Outcome.SUCCEEDED
+        if record.outcome is Outcome.SUCCEEDED:
+            product.checks[kind] = RecordedCheck(
+                version=_text(evidence, "version"),
+                partition=_text(evidence, "partition") or None,
+                figures_key=_text(evidence, "figures_key"),
+                figures_hash=_text(evidence, "figures_hash"),
+                time=record.time.timestamp(),
+            )
 
     def _product(self, name: str) -> ProductState:
         return self.products.setdefault(name, ProductState())

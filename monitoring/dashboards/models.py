@@ -18,6 +18,8 @@ from monitoring.dashboards.panels import (
 )
 
 NO_VERSION = Excuse("no version was registered yet", until_first_run=True)
+NO_CHECK = Excuse("no drift_report was made of the champion")
+NO_LABELS = Excuse("no product declares where labels arrive, or none have yet")
 NO_ALIAS = Excuse("no version has passed its gates yet", until_first_run=True)
 
 
@@ -136,6 +138,87 @@ MODELS = Dashboard(
                     links=(mlflow("/#/models"),),
                     width=12,
                     height=12,
+                ),
+            ),
+        ),
+        Row(
+            "In use",
+            (
+                Panel(
+                    "Score drift",
+                    "Distance of the champion's scores from those of its holdout. Limits are in "
+                    "the product's YAML.",
+                    (
+                        Query(
+                            'prediction_drift_score{product=~"$product", statistic=~"ks|psi"}',
+                            "{{product}} {{statistic}}",
+                            may_be_empty=NO_CHECK,
+                        ),
+                    ),
+                    links=(dagit("/assets"), runbook("PredictionDriftDetected")),
+                    low=0,
+                ),
+                Panel(
+                    "On labels that arrived",
+                    "Metrics of the newest window, with the ends of their intervals.",
+                    (
+                        Query(
+                            'model_performance{product=~"$product", metric=~"accuracy|f1|roc_auc"}',
+                            "{{product}} {{metric}}",
+                            may_be_empty=NO_LABELS,
+                        ),
+                        Query(
+                            "model_performance_interval"
+                            '{product=~"$product", metric=~"accuracy|f1|roc_auc"}',
+                            "{{product}} {{metric}} {{end}}",
+                            may_be_empty=NO_LABELS,
+                        ),
+                        Query(
+                            "model_performance_estimated"
+                            '{product=~"$product", metric=~"accuracy|f1|roc_auc"}',
+                            "{{product}} {{metric}} estimated",
+                            may_be_empty=NO_LABELS,
+                        ),
+                    ),
+                    links=(dagit("/assets"), runbook("PerformanceBeyondLimit")),
+                ),
+                Panel(
+                    "Metrics beyond their limit",
+                    "Over all windows, segments and protected groups of the newest check.",
+                    (
+                        Query(
+                            'model_performance_beyond_limit{product=~"$product"}',
+                            "{{product}}",
+                            may_be_empty=NO_LABELS,
+                        ),
+                    ),
+                    kind=Kind.STAT,
+                    thresholds=((None, GREEN), (1, RED)),
+                    links=(runbook("PerformanceBeyondLimit"),),
+                    width=4,
+                ),
+                Panel(
+                    "Age of checks",
+                    "Time since a check of drift or performance came to a verdict, and since the "
+                    "end of the newest window with labels.",
+                    (
+                        Query(
+                            'time() - monitoring_check_last_timestamp_seconds{product=~"$product"}',
+                            "{{product}} {{check}}",
+                            may_be_empty=NO_CHECK,
+                        ),
+                        Query(
+                            "time() - model_performance_window_end_timestamp_seconds"
+                            '{product=~"$product"}',
+                            "{{product}} newest labels",
+                            may_be_empty=NO_LABELS,
+                        ),
+                    ),
+                    kind=Kind.STAT,
+                    unit="s",
+                    thresholds=((None, GREEN), (2 * 86_400, YELLOW)),
+                    links=(runbook("MonitoringCheckOverdue"), runbook("MonitoringCheckFailed")),
+                    width=4,
                 ),
             ),
         ),

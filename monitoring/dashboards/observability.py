@@ -205,7 +205,7 @@ OBSERVABILITY = Dashboard(
             (
                 Panel(
                     "Drift",
-                    "Whether a feature moved more than DRIFT_THRESHOLD and more than chance.",
+                    "Whether a feature moved beyond its limit and beyond chance.",
                     (
                         Query(
                             'data_drift_detected{product=~"$product"}',

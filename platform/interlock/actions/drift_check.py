@@ -100,7 +100,14 @@ def check_drift(
     """
     resource = Resource("model", product.model)
     partition = current.partition if isinstance(current, Declared) else None
-    asked = {"check": CAUSE, "product": product.name, "partition": partition}
+    # A file that somebody names says nothing about what the champion decides on.
+    is_in_use = not isinstance(current, GivenFile)
+    asked = {
+        "check": CAUSE,
+        "product": product.name,
+        "partition": partition,
+        "in_use": is_in_use,
+    }
     with workspace.authority.govern(
         Action.MODEL_MONITOR, resource, run, evidence=asked
     ) as governed:
@@ -144,8 +151,6 @@ def check_drift(
             "limits_digest": hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         }
     suspension = None
-    # A file that somebody names says nothing about what the champion decides on.
-    is_in_use = not isinstance(current, GivenFile)
     if is_in_use and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from monitors import monitor_of, samples, sources
 from product_fixtures import (
     AUDIT,
     DATA,
@@ -24,7 +25,6 @@ from product_fixtures import (
 
 from interlock.actions.ingest import ingest
 from interlock.actions.validate import validate
-from interlock.adapters.audit_tail import AuditTail
 from interlock.adapters.new_file import file_sha256
 from interlock.errors import AccessDenied, ConfigurationError, MonitoringError, StoreUnavailable
 from interlock.governance.audit import Stream
@@ -34,41 +34,8 @@ from monitoring import drift_check, drift_metrics, drift_monitor
 from monitoring.catalogue import Families
 from monitoring.drift_check import baseline_of
 from monitoring.drift_monitor import DriftMonitor, main, sources_of
-from monitoring.drift_observer import DriftObserver, Sources
-from monitoring.sections import poll_once
+from monitoring.drift_observer import DriftObserver
 from monitoring.trail_state import ProductState, RawSnapshot, ValidatedSnapshot
-
-
-def sources(world: World, scratch: Path, *, baseline: str | None = None) -> Sources:
-    return Sources(
-        store=world.store,
-        data_bucket=DATA,
-        tail=AuditTail(world.store, bucket=AUDIT, prefix=PREFIX),
-        audit=world.audit,
-        connection=world.connection,
-        spool=world.spool,
-        folders={"home": world.folder, "nowhere": scratch / "nowhere"},
-        scratch=scratch,
-        baseline=baseline,
-        clock=world.clock,
-    )
-
-
-def monitor_of(found: Sources) -> DriftMonitor:
-    return DriftMonitor(DriftObserver(found), threshold=0.2, interval=30, verify_interval=600)
-
-
-def samples(monitor: DriftMonitor, *, poll: bool = True) -> dict[str, float]:
-    if poll:
-        for loop in monitor.loops:
-            poll_once(loop.sections)
-    out = Families()
-    monitor.fill(out)
-    return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
-        for family in out.all()
-        for sample in family.samples
-    }
 
 
 def richer(line: str) -> str:
@@ -281,7 +248,10 @@ def test_a_feature_that_is_gone_or_changed_its_type_is_not_measured(
     pl.DataFrame({"income": ["a"]}).write_parquet(as_text)
     empty = tmp_path / "empty.parquet"
     pl.DataFrame({"income": [0.0]}).clear().write_parquet(empty)
-    for path, why in ((as_text, r"income \(text, in the reference number\)"), (empty, "has no rows")):
+    for path, why in (
+        (as_text, r"income \(text, in the reference number\)"),
+        (empty, "has no rows"),
+    ):
         world.store.upload_new(DATA, path.name, path)
         other = replace(state, hash=file_sha256(path), key=path.name)
         with pytest.raises(MonitoringError, match=why):
