@@ -65,7 +65,7 @@ def profile(listing: Path, jobs: int) -> dict[str, float]:
     """Plan and count files."""
     files = [TableFile(Path(name)) for name in json.loads(listing.read_text())]
     started, busy = time.perf_counter(), _processor()
-    plan = plan_files(files)
+    plan = plan_files(files, jobs=jobs)
     planned = time.perf_counter()
     profile_files(files, plan, jobs=jobs)
     ended = time.perf_counter()

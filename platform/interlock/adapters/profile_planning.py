@@ -8,14 +8,22 @@ are read some at a time, so that memory does not grow with them. What is decided
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import polars as pl
 
 from interlock.adapters import table_files
-from interlock.adapters.profiling import COLUMNS_AT_ONCE, ProfiledFiles, Progress, profile_files
+from interlock.adapters.profiling import (
+    ALONE_VALUES,
+    COLUMNS_AT_ONCE,
+    ProfiledFiles,
+    Progress,
+    profile_files,
+    spread,
+)
 from interlock.adapters.table_files import TableFile
 from interlock.errors import DataError, ProfileError
 from interlock.ml.column_values import type_name
@@ -29,6 +37,7 @@ from interlock.ml.profile_plan import (
     plan_column,
     refuse_unknown,
 )
+from interlock.ml.workers import limited_threads
 
 MAX_GROUPS: Final = 64  # row groups that rows are taken from; of 131,072 rows, 8 million
 MIN_GROUPS: Final = 8  # of tables so wide that they hold more than ``MAX_VALUES``
@@ -72,16 +81,19 @@ def profile_reference_files(
     Raises:
         ProfileError: See ``plan_files`` and ``profile_files``.
     """
-    plan = plan_files(files, wanted)
+    plan = plan_files(files, wanted, jobs=jobs)
     return profile_files(files, plan, jobs=jobs, progress=progress)
 
 
-def plan_files(files: Sequence[TableFile], wanted: Wanted | None = None) -> ProfilePlan:
+def plan_files(
+    files: Sequence[TableFile], wanted: Wanted | None = None, *, jobs: int = 1
+) -> ProfilePlan:
     """Decide what is counted, from rows of a reference in files.
 
     Args:
         files: At least one; damaged ones are passed over here, and named when rows are counted.
         wanted: What to profile; everything when not given.
+        jobs: Processes, ≥ 1.
 
     Raises:
         ProfileError: No file can be read or has rows; columns are wanted that do not exist or
@@ -100,23 +112,53 @@ def plan_files(files: Sequence[TableFile], wanted: Wanted | None = None) -> Prof
     good = [each for each in good if each.resembles(first, names)]
     group = max((rows for each in good for rows in each.groups), default=1)
     most = min(MAX_GROUPS, max(MIN_GROUPS, MAX_VALUES // (max(1, group) * len(names))))
-    planned: list[ColumnPlan] = []
-    missing: dict[str, float] = {}
-    for start in range(0, len(names), COLUMNS_AT_ONCE):
-        some = names[start : start + COLUMNS_AT_ONCE]
-        sample = _sample(good, some, groups=most)
-        for name in some:
-            planned.append(
-                plan_column(
-                    sample[name],
-                    kind=wanted.kinds.get(name),
-                    role=wanted.roles.get(name, ColumnRole.FEATURE),
-                )
-            )
-            missing[name] = sample[name].null_count() / sample.height
+    work = _Planning(tuple(good), wanted, most)
+    parts = [
+        names[start : start + COLUMNS_AT_ONCE] for start in range(0, len(names), COLUMNS_AT_ONCE)
+    ]
+    helpers = jobs if most * group * len(names) > ALONE_VALUES else 1
+    planned: list[tuple[ColumnPlan, float]] = []
+    for part in spread(work, parts, jobs=helpers, on_done=lambda _: None):
+        if isinstance(part, DataError):
+            raise part
+        planned += part
     return complete_plan(
-        planned, missing=missing, pairs=wanted.pairs, multivariate=wanted.multivariate
+        [column for column, _ in planned],
+        missing={column.name: missing for column, missing in planned},
+        pairs=wanted.pairs,
+        multivariate=wanted.multivariate,
     )
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """The work on some columns; a refusal is a result too."""
+
+    files: tuple[_Opened, ...]
+    wanted: Wanted
+    groups: int
+
+    @contextmanager
+    def session(
+        self,
+    ) -> Iterator[Callable[[tuple[str, ...]], list[tuple[ColumnPlan, float]] | DataError]]:
+        def plan(names: tuple[str, ...]) -> list[tuple[ColumnPlan, float]] | DataError:
+            try:
+                sample = _sample(self.files, names, groups=self.groups)
+                return [self._planned(sample[name]) for name in names]
+            except DataError as error:
+                return ProfileError(error.args[0], remedy=error.remedy)
+
+        with limited_threads():
+            yield plan
+
+    def _planned(self, column: pl.Series) -> tuple[ColumnPlan, float]:
+        planned = plan_column(
+            column,
+            kind=self.wanted.kinds.get(column.name),
+            role=self.wanted.roles.get(column.name, ColumnRole.FEATURE),
+        )
+        return planned, column.null_count() / len(column)
 
 
 @dataclass(frozen=True)

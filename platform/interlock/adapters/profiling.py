@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from interlock.ml.profile_parts import divide, join
 from interlock.ml.profile_plan import ProfilePlan
 from interlock.ml.profiles import TableProfile, merge, profile_table
 from interlock.ml.profiling import check_schema
-from interlock.ml.workers import compute_all, limited_threads
+from interlock.ml.workers import Work, compute_all, limited_threads
 
 COLUMNS_AT_ONCE: Final = 50  # 131,072 rows of them are 50 MB
 PIECE_VALUES: Final = 50_000_000  # counted in some two seconds
@@ -37,6 +37,8 @@ ALONE_VALUES: Final = 10_000_000
 _CSV_VALUE_BYTES: Final = 8  # of a number as text, with its comma; for progress alone
 
 Progress = Callable[[float], None]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,23 @@ def profile_files(
             remedy="correct the files, or name others",
         )
     return ProfiledFiles(whole, tuple(rows), left_out)
+
+
+def spread(
+    work: Work[Task, Result], tasks: Sequence[Task], *, jobs: int, on_done: Callable[[int], None]
+) -> list[Result]:
+    """Compute each task, over processes; see ``ml.workers.compute_all``.
+
+    Raises:
+        ProfileError: A process died.
+    """
+    try:
+        return compute_all(work, tasks, jobs=jobs, on_done=on_done)
+    except TrainingError as error:
+        raise ProfileError(
+            "a process that counted rows died",
+            remedy="see its last words above; give the machine more memory, or fewer jobs",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -217,13 +236,7 @@ def _counted(
             seen[0] += wave[index].values
             progress(min(1.0, seen[0] / whole))
 
-        try:
-            results = compute_all(work, wave, jobs=helpers, on_done=tell)
-        except TrainingError as error:
-            raise ProfileError(
-                "a process that counted rows died",
-                remedy="see its last words above; give the machine more memory, or fewer jobs",
-            ) from error
+        results = spread(work, wave, jobs=helpers, on_done=tell)
         before += values
         both = list(zip(wave, results, strict=True))
         for place, found in groupby(both, key=lambda each: each[0].place):

@@ -78,6 +78,16 @@ def test_both_cores_give_identical_numbers(
     alone = profile_files(files, plan)
     monkeypatch.setattr(profiling, "ALONE_VALUES", 0)
     assert profile_files(files, plan, jobs=2).profile == alone.profile
+    monkeypatch.setattr("interlock.adapters.profile_planning.ALONE_VALUES", 0)
+    assert plan_files(files, PAIRS, jobs=2).digest == plan.digest
+
+
+def test_columns_that_cannot_be_counted_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "lists.parquet"
+    pl.DataFrame({"x": [[1]], "y": [1]}).write_parquet(path)
+    with pytest.raises(ProfileError, match=r"x: a column of type List\(Int64\)"):
+        plan_files([TableFile(path)])
+    assert plan_files([TableFile(path)], Wanted(columns=("y",))).column("y")
 
 
 def test_files_beyond_one_wave_are_counted_too(
