@@ -44,11 +44,11 @@ tbody th{font-weight:500;overflow-wrap:break-word;min-width:7rem;max-width:22rem
 .n{text-align:right;white-space:nowrap}
 section.c{border-top:1px solid var(--line);padding:.7rem 0 .9rem;break-inside:avoid}
 h2+section.c,h2+p+section.c{border-top:0;padding-top:0}section.c tbody th{white-space:nowrap}
-section.c .soft{font-size:.85rem}
+section.c .soft{font-size:.9em}h2+p{margin-bottom:.8rem}
 section.c .two{display:grid;grid-template-columns:minmax(0,640px) minmax(17rem,1fr);gap:1.4rem;
 align-items:start;margin-top:.45rem}
 @media screen and (max-width:58rem){section.c .two{grid-template-columns:minmax(0,1fr)}}
-figure{margin:0}figcaption{display:flex;color:var(--soft);font-size:.8rem}
+figure{margin:0}figcaption{display:flex;color:var(--soft);font-size:.85em}
 figcaption span{flex:1;white-space:nowrap}
 .key{display:inline-block;width:.7em;height:.7em;margin-right:.35em}
 .k0{background:var(--b0)}.k1{background:var(--b1)}
@@ -62,7 +62,10 @@ svg .m{text-anchor:middle}svg .i{font-style:italic}
 outline:1px solid var(--line);position:relative}
 .meter i{position:absolute;inset:0 auto 0 0;background:var(--b0)}
 .meter.bad i{background:var(--bad)}
-@media print{@page{margin:14mm}body{max-width:none;padding:0;font-size:9.5pt}
+@media print{@page{margin:14mm}body{max-width:none;padding:0;font-size:9pt}
+h1{font-size:15pt}h2{font-size:11.5pt;margin-top:1.2rem}h3{font-size:10pt}
+section.c{padding:.4rem 0}section.c table,figcaption,section.c .soft{font-size:8pt}
+th,td{padding:.1rem .5rem .1rem 0}svg text{font-size:14px}
 .scroll{overflow:visible}a{text-decoration:none}thead{display:table-header-group}
 tr{break-inside:avoid}h2{break-after:avoid}
 section.c .two{grid-template-columns:minmax(0,5fr) minmax(0,4fr);gap:1rem}
