@@ -7,7 +7,6 @@ from typing import Any
 
 from interlock.webserver.coordinator import BACKFILL_TAG, SignedIn
 from interlock.webserver.dagster_names import (
-    LOCATION_SCOPED_PERMISSIONS,
     PermissionResult,
     WorkspaceProcessContext,
     WorkspaceRequestContext,
@@ -45,8 +44,7 @@ class GovernedRequestContext(WorkspaceRequestContext, SignedIn):
             location_name: Which.
         """
         del location_name
-        everywhere = self._rights.everywhere
-        return {name: everywhere[name] for name in LOCATION_SCOPED_PERMISSIONS}
+        return self._rights.of_a_location
 
     def permissions_for_owner(self, *, owner: str) -> Mapping[str, PermissionResult]:
         """What they may do to what belongs to an owner.
@@ -91,8 +89,7 @@ class NobodysRequestContext(WorkspaceRequestContext):
             location_name: Which.
         """
         del location_name
-        everywhere = self._rights.everywhere
-        return {name: everywhere[name] for name in LOCATION_SCOPED_PERMISSIONS}
+        return self._rights.of_a_location
 
 
 class GovernedProcessContext(WorkspaceProcessContext):

@@ -7,6 +7,7 @@ has answered; what is not GraphQL changes nothing here. ADR-0012.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import logging
@@ -50,6 +51,7 @@ Succeeded = Callable[[str, Mapping[str, Any], Person], None]
 REQUEST = f"{MUTATION}request"
 """The action of a request that was to change something and was refused before it was read."""
 CONNECTION = f"{MUTATION}subscription"
+MAX_KNOWN = 20_000  # characters of a document that is kept
 UNKNOWN = 401  # RFC 9110, 15.5.2; a session or token that is not believed is on record already
 
 
@@ -261,6 +263,14 @@ def _refusal_of_message(message: Message) -> str:
 
 def _read(text: str, variables: Mapping[str, Any] | None = None) -> Asked:
     try:
-        return read_document(text, variables)
+        asked = _known(text) if len(text) <= MAX_KNOWN else read_document(text)
+        # What a query asks for does not depend on its variables.
+        return read_document(text, variables) if asked.changes_something else asked
     except IdentityError as error:
         raise RequestRefused(400, error.message) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _known(text: str) -> Asked:
+    """Pages send the same queries again and again."""
+    return read_document(text)

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping
 from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision
 from interlock.governance.principal import Principal, account_of
-from interlock.webserver.dagster_names import NEEDED, OF_OWNERS, PermissionResult, Permissions
+from interlock.webserver.dagster_names import (
+    LOCATION_SCOPED_PERMISSIONS,
+    NEEDED,
+    OF_OWNERS,
+    PermissionResult,
+    Permissions,
+)
 
 NOBODY = "nobody is signed in"
 NEVER = "Interlock gives this to nobody"
@@ -36,11 +42,17 @@ class Rights:
         self.principal = principal
         self._decide = decide
         self._by_owner = by_owner
+        self._owners: dict[str, Mapping[str, PermissionResult]] = {}
 
     @functools.cached_property
     def everywhere(self) -> Mapping[str, PermissionResult]:
         """Permission to whether they have it on everything, and why not."""
         return {name: self._on_everything(name) for name in Permissions}
+
+    @functools.cached_property
+    def of_a_location(self) -> Mapping[str, PermissionResult]:
+        """The same in each code location, of what Dagster asks about locations."""
+        return {name: self.everywhere[name] for name in LOCATION_SCOPED_PERMISSIONS}
 
     def for_owner(self, owner: str) -> Mapping[str, PermissionResult]:
         """Permission to whether they have it on what belongs to an owner.
@@ -49,13 +61,18 @@ class Rights:
             owner: A person's address, ``team:`` and a team, or ``DECIDERS``: whoever may approve,
                 who may launch decisions and nothing else.
         """
+        if owner not in self._owners:
+            self._owners[owner] = self._of_owner(owner)
+        return self._owners[owner]
+
+    def _of_owner(self, owner: str) -> Mapping[str, PermissionResult]:
         if owner == DECIDERS and self.principal is not None:
             return {Permissions.LAUNCH_PIPELINE_EXECUTION: self._answers[Action.MODEL_APPROVE]}
         if not self._is(owner):
             return {}
         return {name: self._of_policies(name) for name in OF_OWNERS}
 
-    @property
+    @functools.cached_property
     def depend_on_owners(self) -> bool:
         """Whether owners have to be asked for at all."""
         if self.principal is not None and self._answers[Action.MODEL_APPROVE].enabled:

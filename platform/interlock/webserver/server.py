@@ -6,6 +6,7 @@ either. ``__main__.py`` starts it. ADR-0012.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ from interlock.assembly import (
     utc_now,
 )
 from interlock.governance.access import Action, Decision, Resource
-from interlock.governance.principal import UNVERIFIED, IdentitySource
+from interlock.governance.principal import UNVERIFIED, IdentitySource, Principal
 from interlock.settings import Settings
 from interlock.webserver.context import GovernedProcessContext
 from interlock.webserver.coordinator import note_enabled
@@ -36,6 +37,7 @@ from interlock.webserver.opening import open_records, open_visitors
 from interlock.webserver.rights import Rights
 
 POLL_MILLISECONDS = 2_000  # as Dagster's own command
+MAX_PEOPLE = 256  # whose rights are kept
 ENABLING = {
     "startSchedule": "scheduleName",
     "resetSchedule": "scheduleName",
@@ -67,6 +69,8 @@ class GovernedWebserver:
         self._visitors = open_visitors(settings, self._store, self._signing)
         self._by_owner = settings.identity_source is not IdentitySource.ENV
         self._signer = self._signing.signer if self._by_owner else None
+        # Policies and facts are those of this process; another role or team is another principal.
+        self._rights_for = functools.lru_cache(MAX_PEOPLE)(self._rights_of_principal)
 
     def process_context(self, load_target: Any, **options: Any) -> GovernedProcessContext:
         """Dagster's process context, with people in it."""
@@ -101,7 +105,10 @@ class GovernedWebserver:
         person = source.scope.get(PERSON) if isinstance(source, HTTPConnection) else None
         if not isinstance(person, Person):
             return Rights(None, self._undecided, by_owner=self._by_owner)
-        acting = self._authority.acting_as(person.principal)
+        return self._rights_for(person.principal)
+
+    def _rights_of_principal(self, principal: Principal) -> Rights:
+        acting = self._authority.acting_as(principal)
 
         def decide(action: Action) -> Decision:
             return acting.engine.decide(
