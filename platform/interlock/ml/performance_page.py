@@ -131,7 +131,8 @@ def _window(
     window: WindowPerformance, estimate: WindowEstimate | None, level: float
 ) -> Iterator[str]:
     yield f"<h2>{escape(window.name)}</h2>"
-    yield f"<p>{escape(window.coverage.statement(level=level))}</p>"
+    labels = window.coverage.statement(level=level)
+    yield f"<p>{escape(labels[:1].upper() + labels[1:])}.</p>"
     yield from table(
         f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
         ("rows", ">labelled", "metric", ">value", ">interval", "verdict", "why"),
@@ -152,7 +153,8 @@ def _window(
 
 def _group(found: GroupPerformance) -> Iterator[Sequence[str]]:
     who = "all" if found.group is None else str(found.group)
-    for measured in found.metrics.values():
+    # What has a limit first; the others in their order.
+    for measured in sorted(found.metrics.values(), key=lambda each: not each.judgements):
         if measured.value is None:
             continue
         interval, verdict = measured.interval, measured.verdict
