@@ -10,6 +10,7 @@ from rich.text import Text
 
 from interlock.cli import view
 from interlock.ml.drift_document import drift_sentence
+from interlock.ml.profile_plan import ColumnRole
 from interlock.ml.verdict import ColumnVerdict, DriftVerdict, Outcome, Statistic
 
 MAX_ROWS: Final = 20  # of columns without drift
@@ -45,7 +46,9 @@ def shown(verdict: DriftVerdict, about: Sequence[tuple[str, object]]) -> Sequenc
 
 def _row(found: ColumnVerdict) -> Sequence[object]:
     outcome = Text(found.outcome.value, style=_STYLES[found.outcome])
-    missing = found.statistics.get(Statistic.MISSING, 0.0)
+    # Rows that the model was fitted on have no score in its reference.
+    of_score = found.role is ColumnRole.PREDICTION
+    missing = 0.0 if of_score else found.statistics.get(Statistic.MISSING, 0.0)
     changed = f"{missing:.2g}" if missing else ""
     worst = max(found.shifts, key=lambda shift: shift.value / shift.limit, default=None)
     if worst is None:

@@ -20,6 +20,7 @@ from interlock.ml.drift_limits import Correction
 from interlock.ml.estimated_performance import WindowEstimate
 from interlock.ml.performance_page import performance_section
 from interlock.ml.performance_report import PerformanceReport
+from interlock.ml.profile_plan import ColumnRole
 from interlock.ml.profiles import TableProfile
 from interlock.ml.report_page import facts_list, page, probability, table
 from interlock.ml.verdict import ColumnVerdict, DriftVerdict, Outcome
@@ -311,7 +312,7 @@ class _Report:
         also = [
             f"{_WORDS[name]} {value:.4g}"
             for name, value in found.statistics.items()
-            if name not in judged
+            if name not in judged and not (name is Statistic.MISSING and _is_score(found))
         ]
         yield "<div>"
         if rows:
@@ -334,7 +335,7 @@ class _Report:
                 named = ", ".join(f"“{name}”" for name in found.new_categories[:_MAX_NEW])
                 more = len(found.new_categories) - _MAX_NEW
                 words.append(f"New: {named}{f' and at least {more} more' if more > 0 else ''}.")
-        if before.missing or now.missing:
+        if self._missing(found):
             words.append(f"Missing {self._missing(found)}.")
         infinite = getattr(before, "infinite", 0), getattr(now, "infinite", 0)
         if any(infinite):
@@ -342,6 +343,8 @@ class _Report:
         return escape(" ".join(words), quote=False)
 
     def _missing(self, found: ColumnVerdict) -> str:
+        if _is_score(found):
+            return ""
         before, now = (_share_missing(side) for side in self._sides(found))
         return "" if not before and not now else f"{percent(before)} → {percent(now)}"
 
@@ -351,6 +354,11 @@ class _Report:
 
 def _share_missing(side: ColumnProfile) -> float:
     return side.missing / side.rows if side.rows else 0.0
+
+
+def _is_score(found: ColumnVerdict) -> bool:
+    """Whether these are scores, which rows that the model was fitted on have none of."""
+    return found.role is ColumnRole.PREDICTION
 
 
 def _is_drift(found: ColumnVerdict) -> bool:

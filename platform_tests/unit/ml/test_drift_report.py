@@ -13,6 +13,7 @@ import pytest
 
 from interlock.ml.column_profiles import CategoryProfile
 from interlock.ml.distribution_shapes import Histogram, Shape, ValueShares, medians, shape_of
+from interlock.ml.drift_limits import ColumnLimits, DriftLimits
 from interlock.ml.drift_report import MAX_PICTURES, render_drift_report
 from interlock.ml.evaluation import CostMatrix
 from interlock.ml.performance import measure_performance
@@ -171,6 +172,20 @@ def test_missing_and_infinite_values_are_told() -> None:
     found = Read(rendered(rows)).text
     assert "Missing 0 % → 25.0 %." in found
     assert "Infinite rows 0 → 500." in found
+
+
+def test_scores_that_the_reference_does_not_have_are_no_news() -> None:
+    rows = table(2_000, seed=2)
+    held = rows.with_columns(
+        score=pl.when(pl.int_range(pl.len()) % 5 == 0).then("score")  # the holdout's alone
+    )
+    before = profile_reference(held, roles={"score": ColumnRole.PREDICTION})
+    after = profile_table(rows, before.plan)
+    limits = DriftLimits(columns={"score": ColumnLimits(missing=None)})
+    found = judge(before, after, limits)
+    text = render_drift_report(found, title="x", facts={}, reference=before, current=after)
+    assert "80.0 %" not in text
+    assert "No drift" in text
 
 
 def test_columns_without_any_value_and_tables_without_rows_are_shown_too() -> None:
