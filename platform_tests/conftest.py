@@ -5,8 +5,10 @@ Each pytest-xdist worker is a process of its own and gets a server of its own.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,15 +39,42 @@ settings.register_profile("interlock", deadline=None)
 settings.load_profile("interlock")
 
 
-@pytest.fixture(autouse=True)
-def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test starts with none of the product's variables set.
+@contextlib.contextmanager
+def own_environment() -> Iterator[None]:
+    """What the block writes into the process's environment ends with it.
 
-    Not the shell's, and not those that an earlier test's MLflow wrote into the process's
-    environment (``set_tracking_uri`` does).
+    MLflow's ``set_tracking_uri`` writes there, for one.
     """
-    for name in (*VARIABLES, "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unconfigured() -> Iterator[None]:
+    """None of the product's variables comes from the shell."""
+    with own_environment():
+        for name in (*VARIABLES, "DAGSTER_HOME"):
+            os.environ.pop(name, None)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment_of_the_module() -> Iterator[None]:
+    """Nor does a module find what an earlier one wrote there."""
+    with own_environment():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_the_test() -> Iterator[None]:
+    """No test finds what an earlier one wrote into the process's environment."""
+    with own_environment():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -157,8 +186,9 @@ def _made_once(
 ) -> tuple[World, Made]:
     from product_fixtures import new_world, run_all, tiny_product
 
-    world = new_world(tmp_path_factory.mktemp("made") / "world", mlflow_template)
-    return world, run_all(world, tiny_product())
+    with own_environment():
+        world = new_world(tmp_path_factory.mktemp("made") / "world", mlflow_template)
+        return world, run_all(world, tiny_product())
 
 
 @pytest.fixture
@@ -178,8 +208,9 @@ def _staged_once(
     from interlock.governance.principal import Environment
 
     folder = tmp_path_factory.mktemp("staged") / "world"
-    world = new_world(folder, mlflow_template, Environment.STAGING)
-    return world, run_all(world, tiny_product(tier="high"))
+    with own_environment():
+        world = new_world(folder, mlflow_template, Environment.STAGING)
+        return world, run_all(world, tiny_product(tier="high"))
 
 
 @pytest.fixture(scope="session")
