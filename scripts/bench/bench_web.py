@@ -257,7 +257,8 @@ def _servers(folder: Path) -> Iterator[tuple[Server, Server]]:
             log = stack.enter_context((folder / f"{port}.log").open("w"))
             process = _started(command, environment, log)
             stack.callback(process.wait)
-            stack.callback(process.terminate)
+            # The code server would wait for calls that nobody makes any more; it holds nothing.
+            stack.callback(process.kill if port == code else process.terminate)
             _wait_for(port, process, folder / f"{port}.log")
         yield Server(first), Server(second)
 

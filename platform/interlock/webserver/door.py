@@ -162,8 +162,12 @@ class Door:
         return await self._let_in(named(scope, visitor.person), headers, receive, send)
 
     async def _visitor(self, headers: Mapping[str, str]) -> Visitor | None:
+        cookies = cookies_of(headers)
+        known = self._visitors.remembered(headers, cookies)
+        if known is not None:
+            return known
         try:
-            return await asyncio.to_thread(self._visitors.find, headers, cookies_of(headers))
+            return await asyncio.to_thread(self._visitors.find, headers, cookies)
         except IdentityError as error:
             why = error.why if isinstance(error, SignInRefused) else error.message
             await self._record_refusal(self._records.sign_in, why, None)

@@ -88,6 +88,7 @@ class Visitors:
         self._clock = clock
         self._proxy = proxy
         self._known: dict[str, tuple[datetime, Person]] = {}
+        self._sessions: dict[str, Visitor] = {}
         self._lock = threading.Lock()
 
     @property
@@ -149,8 +150,29 @@ class Visitors:
         if self._proxy is not None:
             return self._by_proxy(self._proxy, headers)
         if COOKIE in cookies:
-            return Visitor(self._by_session(cookies[COOKIE]), by_cookie=True)
+            found = Visitor(self._by_session(cookies[COOKIE]), by_cookie=True)
+            with self._lock:
+                if len(self._sessions) >= MAX_KNOWN:
+                    self._sessions.clear()
+                self._sessions[cookies[COOKIE]] = found
+            return found
         return None
+
+    def remembered(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor | None:
+        """Who sends a request, where that was just found out; None where ``find`` has to.
+
+        It counts as long as what the directory said of them, and asks neither it nor a key.
+
+        Args:
+            headers: By lower-case name.
+            cookies: By name.
+        """
+        if self._proxy is not None or "authorization" in headers:
+            return None
+        found = self._sessions.get(cookies.get(COOKIE, ""))
+        if found is None or self._recent(found.person.account) is not found.person:
+            return None
+        return found
 
     def _by_proxy(self, proxy: Proxy, headers: Mapping[str, str]) -> Visitor | None:
         token = headers.get(proxy.mapping.header, "")
@@ -226,6 +248,15 @@ class OperatorAlone(Visitors):
 
     def sign_out(self, person: Person) -> None:
         """Nothing: there is no session."""
+
+    def remembered(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor:
+        """Who operates the server.
+
+        Args:
+            headers: By lower-case name.
+            cookies: By name.
+        """
+        return self.find(headers, cookies)
 
     def find(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Visitor:
         """Who operates the server.

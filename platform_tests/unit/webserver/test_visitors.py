@@ -85,6 +85,21 @@ def test_directory_is_not_asked_for_every_request(desk: Desk) -> None:
     assert desk.store.calls["read"] == before
 
 
+def test_who_was_just_found_is_remembered_until_the_directory_has_to_be_asked(desk: Desk) -> None:
+    cookies = {COOKIE: desk.visitors.sign_in("ada", PASSWORD)}
+    assert desk.visitors.remembered({}, cookies) is None
+    found = desk.visitors.find({}, cookies)
+    assert desk.visitors.remembered({}, cookies) is found
+    assert desk.visitors.remembered({}, {COOKIE: "another"}) is None
+    assert desk.visitors.remembered({"authorization": "Bearer x"}, cookies) is None
+    desk.clock.advance(seconds=COUNTS.total_seconds())
+    assert desk.visitors.remembered({}, cookies) is None
+    person = desk.by_cookie(cookies[COOKIE])
+    desk.clock.advance(seconds=1)
+    desk.visitors.sign_out(person)
+    assert desk.visitors.remembered({}, cookies) is None
+
+
 def test_flood_of_people_does_not_fill_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN", 1)
     for name in ("ada", "robot", "ada"):
