@@ -56,6 +56,8 @@ HEALTH: Final = "/healthz"
 SIGN_IN_OF_COMMANDS: Final = "/sign-in/token"
 """Where a command line gets its token, for a name and a password in JSON."""
 REFUSALS: Final = 60  # recorded in a minute; more would let strangers fill the trail
+FORGET: Final = {"clear-site-data": '"storage"'}
+"""Dagit keeps what it was told in the browser, and would show one person the buttons of another."""
 POLICY_VIOLATION: Final = 1008  # RFC 6455, 7.4.1
 
 Scope = MutableMapping[str, Any]
@@ -190,7 +192,7 @@ class Door:
         visitor = await asyncio.to_thread(self._visitors.find, {}, {COOKIE: cookie})
         assert visitor is not None  # noqa: S101 - who has just signed in
         await self._record_whole(self._records.sign_in, visitor.person)
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse("/", 303, headers=FORGET)
         answer.set_cookie(
             COOKIE,
             cookie,
@@ -219,7 +221,8 @@ class Door:
         await self._record(self._records.sign_out, Outcome.STARTED, person)
         await asyncio.to_thread(self._visitors.sign_out, person)
         await self._record(self._records.sign_out, Outcome.SUCCEEDED, person)
-        answer = RedirectResponse("/sign-in" if self._visitors.sign_in_here else "/", 303)
+        where = "/sign-in" if self._visitors.sign_in_here else "/"
+        answer = RedirectResponse(where, 303, headers=FORGET)
         answer.delete_cookie(COOKIE)
         return answer
 
