@@ -32,7 +32,7 @@ def refusal(folder: Path) -> PolicyError:
 def test_shipped_policies_pass_every_check() -> None:
     files = PolicyEngine.check()
     assert SCHEMA_NAME in files.files
-    assert len(files.files) == 7
+    assert len(files.files) == 8
     assert all(rule.reason for rule in files.rules.values())
     assert all(rule.remedy for rule in files.rules.values() if rule.effect == "forbid")
 
