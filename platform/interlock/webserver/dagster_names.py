@@ -92,6 +92,14 @@ NEEDED: Final[Mapping[str, Action | None]] = MappingProxyType(
 )
 """The action that a permission of Dagster needs; None is given to nobody."""
 
+ENOUGH_IN_DEV: Final[Mapping[str, Action]] = MappingProxyType(
+    {
+        Permissions.RELOAD_REPOSITORY_LOCATION: Action.MODEL_TRAIN,
+        Permissions.RELOAD_WORKSPACE: Action.MODEL_TRAIN,
+    }
+)
+"""An action that is enough in dev, where whoever writes a product's YAML loads it again."""
+
 OF_OWNERS: Final = frozenset(
     {
         Permissions.LAUNCH_PIPELINE_EXECUTION,

@@ -13,6 +13,7 @@ from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision
 from interlock.governance.principal import Principal, account_of
 from interlock.webserver.dagster_names import (
+    ENOUGH_IN_DEV,
     LOCATION_SCOPED_PERMISSIONS,
     NEEDED,
     OF_OWNERS,
@@ -36,12 +37,16 @@ class Rights:
         principal: Who.
         decide: Asks the policies about an action of theirs.
         by_owner: Whether launching is a right on what they own.
+        in_dev: Whether this is dev, where it takes less to load a product again.
     """
 
-    def __init__(self, principal: Principal | None, decide: Decide, *, by_owner: bool) -> None:
+    def __init__(
+        self, principal: Principal | None, decide: Decide, *, by_owner: bool, in_dev: bool = False
+    ) -> None:
         self.principal = principal
         self._decide = decide
         self._by_owner = by_owner
+        self._in_dev = in_dev
         self._owners: dict[str, Mapping[str, PermissionResult]] = {}
 
     @functools.cached_property
@@ -93,13 +98,17 @@ class Rights:
             return PermissionResult(enabled=False, disabled_reason=NEVER)
         if self.principal is None:
             return PermissionResult(enabled=False, disabled_reason=NOBODY)
-        return self._answers[action]
+        found = self._answers[action]
+        if not found.enabled and self._in_dev and permission in ENOUGH_IN_DEV:
+            return self._answers[ENOUGH_IN_DEV[permission]]
+        return found
 
     @functools.cached_property
     def _answers(self) -> Mapping[Action, PermissionResult]:
         """Each action asked about once for a request."""
         answers = {}
-        for action in dict.fromkeys((*filter(None, NEEDED.values()), Action.MODEL_APPROVE)):
+        asked = (*filter(None, NEEDED.values()), *ENOUGH_IN_DEV.values(), Action.MODEL_APPROVE)
+        for action in dict.fromkeys(asked):
             decision = self._decide(action)
             reason = None if decision.allowed else decision.reason
             answers[action] = PermissionResult(enabled=decision.allowed, disabled_reason=reason)

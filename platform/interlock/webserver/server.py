@@ -26,7 +26,7 @@ from interlock.assembly import (
     utc_now,
 )
 from interlock.governance.access import Action, Decision, Resource
-from interlock.governance.principal import UNVERIFIED, IdentitySource, Principal
+from interlock.governance.principal import UNVERIFIED, Environment, IdentitySource, Principal
 from interlock.settings import Settings
 from interlock.webserver.context import GovernedProcessContext
 from interlock.webserver.coordinator import note_enabled
@@ -119,7 +119,12 @@ class GovernedWebserver:
                 context=of_others(action, acting.context),
             )
 
-        return Rights(acting.principal, decide, by_owner=self._by_owner)
+        return Rights(
+            acting.principal,
+            decide,
+            by_owner=self._by_owner,
+            in_dev=acting.environment is Environment.DEV,
+        )
 
     @staticmethod
     def _undecided(action: Action) -> Decision:

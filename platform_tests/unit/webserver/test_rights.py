@@ -19,6 +19,7 @@ from interlock.governance.principal import Environment, Principal, Role
 from interlock.webserver import dagster_names
 from interlock.webserver import rights as module
 from interlock.webserver.dagster_names import (
+    ENOUGH_IN_DEV,
     LOCATION_SCOPED_PERMISSIONS,
     MUTATIONS,
     NEEDED,
@@ -51,7 +52,7 @@ def rights(
             context=favourable_context(environment),
         )
 
-    return Rights(principal, decide, by_owner=by_owner)
+    return Rights(principal, decide, by_owner=by_owner, in_dev=environment is Environment.DEV)
 
 
 def enabled(of: Rights) -> set[str]:
@@ -69,6 +70,8 @@ ADMINISTERING = {
     str(name) for name, action in NEEDED.items() if action is Action.PLATFORM_ADMINISTER
 }
 
+RELOADING = {str(name) for name in ENOUGH_IN_DEV}
+
 
 @pytest.mark.parametrize(
     ("role", "environment", "expected"),
@@ -76,10 +79,11 @@ ADMINISTERING = {
         (Role.VIEWER, Environment.DEV, set()),
         (Role.AUDITOR, Environment.PROD, set()),
         (Role.APPROVER, Environment.PROD, set()),
-        (Role.DATA_SCIENTIST, Environment.DEV, LAUNCHING | SCHEDULING),
+        (Role.DATA_SCIENTIST, Environment.DEV, LAUNCHING | SCHEDULING | RELOADING),
         (Role.DATA_SCIENTIST, Environment.PROD, set()),
         (Role.ML_ENGINEER, Environment.PROD, LAUNCHING | SCHEDULING),
         (Role.PLATFORM_ADMIN, Environment.PROD, ADMINISTERING),
+        (Role.PLATFORM_ADMIN, Environment.DEV, ADMINISTERING),
         (None, Environment.DEV, set()),
     ],
 )
