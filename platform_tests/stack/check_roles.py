@@ -157,9 +157,10 @@ def look_at_roles(
         browser.see(reading("raw_data"))
         all_assets = having("button", "Materialize all")
         can_be_used(browser, all_assets, says[Action.DATA_INGEST], owns=owns)
-        can_be_used(
-            browser, having("button", "Reload definitions"), says[Action.PLATFORM_ADMINISTER]
-        )
+        reload = says[Action.PLATFORM_ADMINISTER]
+        if environment is Environment.DEV and not reload.allowed:
+            reload = says[Action.MODEL_TRAIN]
+        can_be_used(browser, having("button", "Reload definitions"), reload)
         browser.picture(f"role-{each.role.value}-assets")
         browser.open(f"{url}/locations/{LOCATION}/schedules/{SCHEDULE}")
         can_be_used(browser, "//input[@type='checkbox']", says[Action.MODEL_REGISTER])
@@ -182,6 +183,7 @@ def decisions(account: Account, environment: Environment) -> Mapping[Action, Dec
         )
         for action in (
             Action.DATA_INGEST,
+            Action.MODEL_TRAIN,
             Action.MODEL_REGISTER,
             Action.MODEL_APPROVE,
             Action.PLATFORM_ADMINISTER,
