@@ -56,7 +56,9 @@ def fetch(url: str, *, timeout: float, json_body: object = None, bearer: str = "
                 response = connection.getresponse()
                 body = response.read(MAX_BYTES + 1)
             except (OSError, http.client.HTTPException) as error:
-                found = f"no answer within {timeout:g} s" if is_late() else _text(error)
+                # The socket's own timeout ends at the same time, and either may come first.
+                late = is_late() or isinstance(error, TimeoutError)
+                found = f"no answer within {timeout:g} s" if late else _text(error)
                 raise _unusable(url, found) from error
         if is_late():
             raise _unusable(url, f"no whole answer within {timeout:g} s")
