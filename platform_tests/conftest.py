@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,9 +73,15 @@ def _environment_of_the_module() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _environment_of_the_test() -> Iterator[None]:
-    """No test finds what an earlier one wrote into the process's environment."""
+    """No test finds what an earlier one wrote into the process's environment.
+
+    Nor MLflow's S3 clients, which it keeps for minutes, with the keys of the environment then.
+    """
     with own_environment():
         yield
+    kept = sys.modules.get("mlflow.store.artifact.s3_artifact_repo")
+    if kept is not None:
+        kept._cached_get_s3_client.cache_clear()
 
 
 @pytest.fixture(scope="session")

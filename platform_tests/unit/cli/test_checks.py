@@ -116,7 +116,7 @@ def test_machine_of_own_services_needs_no_ports(tmp_path: Path) -> None:
     names = [check.name for check in checks_machine.machine_checks(tmp_path, embedded=False)]
     assert names == ["Python", "environment", "uv", "disk", "INTERLOCK_HOME"]
     embedded = [check.name for check in checks_machine.machine_checks(tmp_path, embedded=True)]
-    assert embedded[5:] == ["port 3000", "port 5000", "port 8333"]
+    assert embedded[5:] == ["port 3000", "port 5000", "port 8333", "port 8080"]
 
 
 def test_error_of_ours_is_a_failed_check() -> None:
