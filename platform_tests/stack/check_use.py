@@ -319,13 +319,18 @@ def test_only_the_keys_of_web_servers_reach_accounts_and_what_proves_them(
             stack.s3(user).get_object(**secret)
 
 
-def test_prometheus_sees_every_target_and_no_alert_but_the_watchdog(stack: ComposedStack) -> None:
+def test_prometheus_sees_every_target_and_no_alert_that_nobody_caused(stack: ComposedStack) -> None:
     def all_up() -> bool:
         targets = stack.prometheus("targets")["activeTargets"]
         return len(targets) == 7 and all(each["health"] == "up" for each in targets)
 
     wait_until(all_up, "every target is up", seconds=90)
-    wait_until(lambda: stack.firing() == {"Watchdog"}, "no alert fires", seconds=120)
+    # Earlier tests were denied on purpose, and more than five denials of a role are an alert.
+    expected = {"Watchdog", "DeniedAttemptsBurst"}
+    with contextlib.suppress(AssertionError):  # the names of those that fire say more
+        wait_until(lambda: not stack.firing() - expected, "no alert fires", seconds=120)
+    assert stack.firing() - expected == set()
+    assert "Watchdog" in stack.firing()
 
 
 def test_every_panel_has_data_or_a_reason_for_none(stack: ComposedStack, report: Report) -> None:
