@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from aws_api import AwsApi, running_api
 from hypothesis import settings
@@ -75,13 +76,14 @@ def _environment_of_the_module() -> Iterator[None]:
 def _environment_of_the_test() -> Iterator[None]:
     """No test finds what an earlier one wrote into the process's environment.
 
-    Nor MLflow's S3 clients, which it keeps for minutes, with the keys of the environment then.
+    Nor what MLflow and boto3 keep of it: clients of S3 for minutes, and a session with its keys.
     """
     with own_environment():
         yield
     kept = sys.modules.get("mlflow.store.artifact.s3_artifact_repo")
     if kept is not None:
         kept._cached_get_s3_client.cache_clear()
+    boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture(scope="session")
