@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from aws_api import AwsApi, running_api
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from simulators import FakeClock, MemoryObjectStore
 from stores import Buckets, start_weed, store_of
 from trails import BUCKET, MemoryTrail, Trail
@@ -37,7 +37,7 @@ TEST_TIME = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 _serial = itertools.count(1)
 
 # A test that is slow on a busy machine is not wrong.
-settings.register_profile("interlock", deadline=None)
+settings.register_profile("interlock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("interlock")
 
 
