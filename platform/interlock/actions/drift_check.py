@@ -8,20 +8,21 @@ data, ``actions.current_data``; how the report looks, ``ml.drift_report``. ADR-0
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from interlock.actions.authority import RunContext
+from interlock.actions.check_report import (
+    Checked,
+    evidence_of,
+    keep_report,
+    report_facts,
+    require_rows,
+)
 from interlock.actions.current_data import Current, Declared, Fetched, GivenFile, fetch, scored
 from interlock.actions.reference import Reference, champion_or, require_reference
-from interlock.actions.snapshots import monitoring_key, store_once
 from interlock.actions.suspend import Grounds, suspend
-from interlock.actions.suspensions import Suspension
 from interlock.actions.workspace import Workspace
-from interlock.errors import DataError
 from interlock.governance.policy import Action, Resource
 from interlock.ml.drift_document import drift_document, drift_sentence
 from interlock.ml.drift_report import render_drift_report
@@ -32,38 +33,22 @@ from interlock.ml.verdict import DriftVerdict, Outcome, judge
 from interlock.product import ModelProduct
 
 CAUSE: Final = "drift"
-REPORT: Final = "drift_report.html"
-FIGURES: Final = "drift.json"
 MAX_NAMED: Final = 100  # columns in an audit event
 
 
-@dataclass(frozen=True)
-class DriftChecked:
+@dataclass(frozen=True, kw_only=True)
+class DriftChecked(Checked):
     """What was found, as it was recorded.
 
     Attributes:
         verdict: The verdict.
-        reference: The version and its reference.
         current: The profile of the data now.
         data_hash: SHA-256 of that data.
-        partition: The day or batch; None where there is none.
-        report: The report as HTML.
-        mlflow_run: The run that holds report and figures.
-        figures_key: Where the figures are in the data bucket (``ml.drift_document``).
-        suspension: What stands against the version's approval now; None where nothing does.
-        event_key: The audit event of the check.
     """
 
     verdict: DriftVerdict
-    reference: Reference
     current: TableProfile
     data_hash: str
-    partition: str | None
-    report: str
-    mlflow_run: str
-    figures_key: str
-    suspension: Suspension | None
-    event_key: str
 
     @property
     def sentence(self) -> str:
@@ -128,20 +113,29 @@ def check_drift(
             limits = limits_of_scores(product.watched.drift)
             verdict = judge(reference.profile, profile, limits)
             run.report(drift_sentence(verdict))
-            report = _report(
+            page = _page(
                 workspace, product, reference, fetched=fetched, profile=profile, verdict=verdict
             )
-            mlflow_run, stored = _keep(
+            kept = keep_report(
                 workspace,
                 product,
                 run,
+                kind=CAUSE,
                 reference=reference,
-                verdict=verdict,
-                report=report,
+                page=page,
+                figures=drift_document(verdict),
+                metrics={
+                    "drifted": float(len(verdict.drifted)),
+                    "rows": float(verdict.rows[1]),
+                    "worst_severity": max(
+                        (each.severity for each in verdict.everything), default=0.0
+                    ),
+                },
                 scratch=scratch,
             )
-        governed.run = run.with_mlflow_run(mlflow_run).ref
-        governed.evidence |= stored | {
+        governed.run = run.with_mlflow_run(kept.mlflow_run).ref
+        governed.evidence |= {
+            **kept.evidence,
             "current_profile": hashlib.sha256(to_bytes(profile)).hexdigest(),
             "rows": profile.rows,
             "outcome": verdict.outcome.value,
@@ -170,37 +164,15 @@ def check_drift(
         current=profile,
         data_hash=fetched.data_hash,
         partition=partition,
-        report=report,
-        mlflow_run=mlflow_run,
-        figures_key=stored["figures_key"],
+        page=page,
+        mlflow_run=kept.mlflow_run,
+        figures_key=kept.figures_key,
         suspension=suspension,
         event_key=governed.event_key,
     )
 
 
-def evidence_of(reference: Reference) -> dict[str, Any]:
-    """What records say of a reference."""
-    return {
-        "registration_event": reference.registration,
-        "reference_profile": reference.profile_hash,
-        "reference_performance": reference.performance_hash,
-        "plan": reference.profile.plan.digest,
-    }
-
-
-def require_rows(rows: int, label: str) -> None:
-    """Refuse data without rows: of nothing there is nothing to say.
-
-    Raises:
-        DataError: There are none.
-    """
-    if not rows:
-        raise DataError(
-            f"{label} has no rows", remedy="see whether its source delivered; then check again"
-        )
-
-
-def _report(
+def _page(
     workspace: Workspace,
     product: ModelProduct,
     reference: Reference,
@@ -212,114 +184,10 @@ def _report(
     return render_drift_report(
         verdict,
         title=f"{product.name}: {fetched.label} against {reference.label}",
-        facts={
-            "checked": f"{workspace.clock():%Y-%m-%d %H:%M} UTC",
-            "environment": workspace.authority.environment.value,
-            "data": fetched.data_hash,
-            "reference profile": reference.profile_hash,
-            "registration": reference.registration,
-        },
+        facts=report_facts(
+            workspace, reference, data_hash=fetched.data_hash, held=reference.profile_hash
+        ),
         reference=reference.profile,
         current=profile,
         withheld=product.protected,
     )
-
-
-def _keep(
-    workspace: Workspace,
-    product: ModelProduct,
-    run: RunContext,
-    *,
-    reference: Reference,
-    verdict: DriftVerdict,
-    report: str,
-    scratch: Path,
-) -> tuple[str, dict[str, Any]]:
-    """Put report and figures into an MLflow run of their own, figures into the data bucket too."""
-    document = drift_document(verdict) | {
-        "product": product.name,
-        "model": reference.version.name,
-        "version": reference.version.version,
-        "time": workspace.clock().isoformat(timespec="seconds"),
-    }
-    worst = max((each.severity for each in verdict.everything), default=0.0)
-    return keep_report(
-        workspace,
-        product,
-        run,
-        kind=CAUSE,
-        version=reference.version.version,
-        files={
-            REPORT: report.encode(),
-            FIGURES: (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
-        },
-        figures=FIGURES,
-        metrics={
-            "drifted": float(len(verdict.drifted)),
-            "rows": float(verdict.rows[1]),
-            "worst_severity": worst,
-        },
-        scratch=scratch,
-    )
-
-
-def keep_report(
-    workspace: Workspace,
-    product: ModelProduct,
-    run: RunContext,
-    *,
-    kind: str,
-    version: str,
-    files: dict[str, bytes],
-    figures: str,
-    metrics: dict[str, float],
-    scratch: Path,
-) -> tuple[str, dict[str, Any]]:
-    """Store what a check made.
-
-    Args:
-        workspace: Where to.
-        product: Names MLflow's experiment.
-        run: Names the MLflow run.
-        kind: ``drift`` or ``performance``.
-        version: What was checked.
-        files: Content by name; MLflow gets all.
-        figures: Name of the file that the data bucket gets too, for gauges.
-        metrics: For MLflow.
-        scratch: For files on their way.
-
-    Returns:
-        The MLflow run, and the evidence: hashes and where the figures are.
-
-    Raises:
-        RegistryError: MLflow does not answer.
-        StoreUnavailable: The data bucket does not answer.
-    """
-    tags = {
-        "dagster_run_id": run.ref.dagster_run or "",
-        "interlock.kind": kind,
-        "interlock.product": product.name,
-        "interlock.version": version,
-        "interlock.audit_stream": run.stream.name,
-    }
-    name = f"{kind}-{run.stream.name}"
-    with workspace.tracker.run(product=product.name, name=name, tags=tags) as tracked:
-        tracked.log_metrics(metrics)
-        for path in _written(files, scratch):
-            tracked.log_file(path, kind)
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    key = monitoring_key(product.name, kind, hashes[figures])
-    store_once(workspace, key=key, path=scratch / figures, sha256=hashes[figures])
-    return tracked.run_id, {
-        "mlflow_run": tracked.run_id,
-        "report": hashes,
-        "figures_key": key,
-        "figures_hash": hashes[figures],
-    }
-
-
-def _written(files: dict[str, bytes], scratch: Path) -> Iterator[Path]:
-    for name, content in files.items():
-        path = scratch / name
-        path.write_bytes(content)
-        yield path

@@ -9,7 +9,6 @@ ADR-0014.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,16 @@ from typing import Any, Final
 import polars as pl
 
 from interlock.actions.authority import RunContext
+from interlock.actions.check_report import (
+    Checked,
+    evidence_of,
+    keep_report,
+    report_facts,
+    require_rows,
+)
 from interlock.actions.current_data import Declared, Fetched, fetch, fetch_source, scored
-from interlock.actions.drift_check import evidence_of, keep_report, require_rows
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.suspend import Grounds, suspend
-from interlock.actions.suspensions import Suspension
 from interlock.actions.workspace import Workspace
 from interlock.adapters.raw_rows import raw_batches
 from interlock.errors import DataError
@@ -46,38 +50,22 @@ from interlock.ml.value_types import read_column
 from interlock.product import ModelProduct
 
 CAUSE: Final = "performance"
-REPORT: Final = "performance_report.html"
-FIGURES: Final = "performance.json"
 MAX_NAMED: Final = 50  # findings in an audit event
 
 
-@dataclass(frozen=True)
-class PerformanceChecked:
+@dataclass(frozen=True, kw_only=True)
+class PerformanceChecked(Checked):
     """What was found, as it was recorded.
 
     Attributes:
         report: Measured performance.
         estimates: Estimated performance, per window.
         joined: How labels and predictions came together.
-        reference: The version and its reference.
-        partition: The day or batch; None where there is none.
-        page: The report as HTML.
-        mlflow_run: The run that holds report and figures.
-        figures_key: Where the figures are in the data bucket (``ml.performance_document``).
-        suspension: What stands against the version's approval now; None where nothing does.
-        event_key: The audit event of the check.
     """
 
     report: PerformanceReport
     estimates: tuple[WindowEstimate, ...]
     joined: JoinedLabels
-    reference: Reference
-    partition: str | None
-    page: str
-    mlflow_run: str
-    figures_key: str
-    suspension: Suspension | None
-    event_key: str
 
     @property
     def sentence(self) -> str:
@@ -146,17 +134,23 @@ def check_performance(
             report = measured.report
             run.report(performance_sentence(report))
             page = _page(workspace, product, reference, data=data, measured=measured)
-            mlflow_run, stored = _keep(
+            kept = keep_report(
                 workspace,
                 product,
                 run,
+                kind=CAUSE,
                 reference=reference,
-                measured=measured,
                 page=page,
-                to=scratch,
+                figures=performance_document(report, measured.estimates),
+                metrics={
+                    "beyond": float(len(findings_of(report))),
+                    "predictions": float(measured.joined.predictions.used),
+                    "labels": float(measured.joined.labels.used),
+                },
+                scratch=scratch,
             )
-        governed.run = run.with_mlflow_run(mlflow_run).ref
-        governed.evidence |= stored | _evidence(measured)
+        governed.run = run.with_mlflow_run(kept.mlflow_run).ref
+        governed.evidence |= {**kept.evidence, **_evidence(measured)}
     suspension = None
     if report_is_beyond(report) and CAUSE in product.watched.suspend_on:
         suspension = suspend(
@@ -178,8 +172,8 @@ def check_performance(
         reference=reference,
         partition=current.partition,
         page=page,
-        mlflow_run=mlflow_run,
-        figures_key=stored["figures_key"],
+        mlflow_run=kept.mlflow_run,
+        figures_key=kept.figures_key,
         suspension=suspension,
         event_key=governed.event_key,
     )
@@ -320,51 +314,11 @@ def _page(
     return render_performance_report(
         measured.report,
         title=f"{product.name}: {reference.label} on {data.label}",
-        facts={
-            "checked": f"{workspace.clock():%Y-%m-%d %H:%M} UTC",
-            "environment": workspace.authority.environment.value,
-            "data": data.data_hash,
-            "reference": reference.performance_hash,
-            "registration": reference.registration,
-        },
+        facts=report_facts(
+            workspace, reference, data_hash=data.data_hash, held=reference.performance_hash
+        ),
         findings=[*measured.joined.findings, *missing],
         estimates=measured.estimates,
-    )
-
-
-def _keep(
-    workspace: Workspace,
-    product: ModelProduct,
-    run: RunContext,
-    *,
-    reference: Reference,
-    measured: _Measured,
-    page: str,
-    to: Path,
-) -> tuple[str, dict[str, Any]]:
-    document = performance_document(measured.report, measured.estimates) | {
-        "product": product.name,
-        "model": reference.version.name,
-        "version": reference.version.version,
-        "time": workspace.clock().isoformat(timespec="seconds"),
-    }
-    return keep_report(
-        workspace,
-        product,
-        run,
-        kind=CAUSE,
-        version=reference.version.version,
-        files={
-            REPORT: page.encode(),
-            FIGURES: (json.dumps(document, indent=2, allow_nan=False) + "\n").encode(),
-        },
-        figures=FIGURES,
-        metrics={
-            "beyond": float(len(findings_of(measured.report))),
-            "predictions": float(measured.joined.predictions.used),
-            "labels": float(measured.joined.labels.used),
-        },
-        scratch=to,
     )
 
 

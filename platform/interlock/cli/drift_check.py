@@ -188,7 +188,7 @@ def _against_version(
             version=version,
         )
     if page is not None:
-        _write(page, found.report)
+        _write(page, found.page)
     document = {
         "reference": {
             "model": product.model,

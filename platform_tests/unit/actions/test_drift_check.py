@@ -94,7 +94,7 @@ def test_drifted_day_is_recorded_reported_and_suspends_the_champion(
     figures = json.loads(world.store.get(world.data_bucket, found.figures_key))
     assert figures["model"] == MODEL
     assert [each["name"] for each in figures["predictions"]] == [SCORE]
-    assert "income" in found.report
+    assert "income" in found.page
     stored = world.registry.run_files(found.mlflow_run, "drift")
     assert stored == ["drift/drift.json", "drift/drift_report.html"]
     assert found.suspension is not None

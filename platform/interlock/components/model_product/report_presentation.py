@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import dagster as dg
 
-from interlock.actions.drift_check import REPORT as DRIFT_HTML
+from interlock.actions.check_report import page_name
+from interlock.actions.drift_check import CAUSE as DRIFT
 from interlock.actions.drift_check import DriftChecked
-from interlock.actions.performance_check import REPORT as PERFORMANCE_HTML
+from interlock.actions.performance_check import CAUSE as PERFORMANCE
 from interlock.actions.performance_check import PerformanceChecked
 from interlock.actions.suspensions import Suspension
 from interlock.guard import EVENT_METADATA
@@ -42,7 +43,7 @@ def drift_report(found: DriftChecked) -> dg.MaterializeResult[Any]:
             "dagster/row_count": verdict.rows[1],
             **_suspended(found.suspension),
             VERSION_METADATA: found.reference.version.version,
-            "report": f"runs:/{found.mlflow_run}/drift/{DRIFT_HTML}",
+            "report": f"runs:/{found.mlflow_run}/{DRIFT}/{page_name(DRIFT)}",
             "figures": dg.MetadataValue.path(found.figures_key),
             "reference_profile": found.reference.profile_hash,
             "data_hash": found.data_hash,
@@ -74,7 +75,7 @@ def performance_report(found: PerformanceChecked) -> dg.MaterializeResult[Any]:
             "dagster/row_count": found.joined.predictions.used,
             **_suspended(found.suspension),
             VERSION_METADATA: found.reference.version.version,
-            "report": f"runs:/{found.mlflow_run}/performance/{PERFORMANCE_HTML}",
+            "report": f"runs:/{found.mlflow_run}/{PERFORMANCE}/{page_name(PERFORMANCE)}",
             "figures": dg.MetadataValue.path(found.figures_key),
             EVENT_METADATA: found.event_key,
         },
