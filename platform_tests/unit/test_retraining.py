@@ -127,3 +127,16 @@ def test_training_since_the_finding_is_enough(instance: dg.DagsterInstance, tmp_
     time.sleep(0.01)
     start(instance, job="tiny_pipeline")
     assert "trained since" in look(instance, tmp_path).skip_message
+
+
+def test_failed_training_is_asked_for_again_under_a_key_of_its_own(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    report(instance, "drift")
+    (first,) = look(instance, tmp_path).run_requests
+    # Of this finding, and too long ago for the rules that keep requests apart.
+    start(instance, job="tiny_pipeline", tags={FINDING_TAG: EVENT})
+    (failed,) = instance.get_runs()
+    instance.report_run_failed(failed)
+    (again,) = look(instance, tmp_path).run_requests
+    assert again.run_key != first.run_key

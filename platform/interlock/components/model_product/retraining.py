@@ -100,7 +100,7 @@ def retraining_sensor(product: ModelProduct, retraining: Retraining, job: Any) -
         waiting = reason_to_wait(retraining, now=datetime.now(UTC), requested=requested)
         if waiting is not None:
             return dg.SkipReason(waiting)
-        run_key = f"{finding.event_key}#{len(requested)}"
+        run_key = f"{finding.event_key}#{_requests_for(instance, finding)}"
         token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
         tags = {RETRAINING_TAG: product.name, FINDING_TAG: finding.event_key}
         if token is not None:
@@ -126,6 +126,11 @@ def requests_of(
         dg.RunsFilter(tags={RETRAINING_TAG: product}, created_after=datetime.now(UTC) - back)
     )
     return [each.create_timestamp.astimezone(UTC) for each in records]
+
+
+def _requests_for(instance: dg.DagsterInstance, finding: Finding) -> int:
+    """How often a finding was asked for, ever: Dagster silently passes over a run key it knows."""
+    return instance.get_runs_count(dg.RunsFilter(tags={FINDING_TAG: finding.event_key}))
 
 
 def _finding(instance: dg.DagsterInstance, product: str, asset: str) -> Finding | None:
