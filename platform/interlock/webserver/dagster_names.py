@@ -14,6 +14,7 @@ from typing import Final
 from dagster._core.execution.backfill import BulkActionsFilter
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     PARENT_RUN_ID_TAG,
     SCHEDULE_NAME_TAG,
@@ -39,6 +40,7 @@ from dagster._daemon.controller import all_daemons_healthy
 from interlock.governance.access import Action
 
 __all__ = [
+    "AUTO_RETRY_RUN_ID_TAG",
     "BACKFILL_ID_TAG",
     "LOCATION_SCOPED_PERMISSIONS",
     "MUTATIONS",
