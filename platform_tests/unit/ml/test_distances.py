@@ -165,6 +165,52 @@ def test_chi_square_of_one_bin_is_none() -> None:
     assert distances.chi_square(counts(2, 1), counts(1, 1)) is None
 
 
+def shares_of(categories: int, share: float) -> npt.NDArray[np.float64]:
+    """Shares of many categories, and of one more that holds so many of the rows."""
+    rare = 1 / np.sqrt(np.arange(1, categories + 1))
+    return np.append((1 - share) * rare / rare.sum(), share)
+
+
+@pytest.mark.parametrize(
+    ("categories", "rows", "moved"),
+    [
+        (1_000, 1_000, 0.06),
+        (1_000, 1_000, 0.25),
+        (100, 2_000, 0.06),
+        (100, 2_000, 0.2),
+        (4, 500, 0.12),
+    ],
+)
+def test_noise_of_many_bins_is_no_distance(categories: int, rows: int, moved: float) -> None:
+    rng = np.random.default_rng(5)
+    before, after = shares_of(categories, 0.1), shares_of(categories, 0.1 + moved)
+    drawn = [
+        (
+            rng.multinomial(50_000, before),
+            rng.multinomial(rows, before),
+            rng.multinomial(rows, after),
+        )
+        for _ in range(20)
+    ]
+    still = [distances.over_bins(reference, same) for reference, same, _ in drawn]
+    found = [distances.over_bins(reference, other) for reference, _, other in drawn]
+    psi = float(np.sum((after - before) * np.log(after / before)))
+    assert np.mean([each.total_variation for each in still]) < 0.02
+    assert np.mean([each.psi for each in still]) < 0.01
+    assert np.mean([each.total_variation for each in found]) == pytest.approx(moved, abs=0.015)
+    assert np.mean([each.psi for each in found]) == pytest.approx(psi, abs=0.02)
+
+
+def test_few_bins_of_many_rows_keep_their_distances() -> None:
+    before, after = counts(6_000, 3_000, 1_000), counts(5_000, 3_500, 1_500)
+    found = distances.over_bins(before, after)
+    assert found.psi == pytest.approx(distances.population_stability_index(before, after), rel=0.01)
+    assert found.jensen_shannon == pytest.approx(distances.jensen_shannon(before, after), rel=0.01)
+    assert found.total_variation == pytest.approx(0.1, rel=0.01)
+    alone = distances.over_bins(counts(50), counts(90))
+    assert (alone.psi, alone.jensen_shannon, alone.total_variation, alone.tested) == (0, 0, 0, None)
+
+
 def test_a_rate_is_tested_exactly_where_rows_are_few() -> None:
     few = distances.rate_change(0, 40, 6, 40)
     assert few.p_value == pytest.approx(stats.fisher_exact([[40, 0], [34, 6]]).pvalue)
