@@ -111,17 +111,18 @@ def measure_pair(reference: Joint, current: Joint) -> Measured:
 
 
 def measure_dependence(
-    names: Sequence[str], reference: Comoments, current: Comoments
+    names: Sequence[str], reference: Comoments, current: Comoments, *, limit: float
 ) -> tuple[str, Measured]:
-    """The correlation that changed most, and which it is.
+    """The correlation whose change is judged, and which it is; see ``ml.dependence``.
 
     Args:
         names: Of the columns that both are of.
         reference: How they varied together before.
         current: How they do now.
+        limit: Cohen's q from which on a change counts.
     """
     rows = (reference.rows, current.rows)
-    shift = dependence_shift(reference, current)
+    shift = dependence_shift(reference, current, limit=limit)
     if shift is None:
         return "correlations", Measured({}, {}, rows, rows)
     left, right = (names[place] for place in shift.pair)

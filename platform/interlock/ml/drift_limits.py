@@ -75,7 +75,7 @@ class DriftLimits(BaseModel):
         columns: Limits of columns by name; of others, ``default``.
         default: Limits of columns not named.
         pairs: PSI of the joint distribution of a named pair.
-        correlation: Cohen's q of the correlation that changed most; None leaves it out.
+        correlation: Cohen's q of the change of any correlation; None leaves them out.
         significance: Greatest chance of a false alarm in a verdict.
         correction: For many tests at once.
         min_rows: Values that a column needs on both sides.

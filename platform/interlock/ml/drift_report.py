@@ -50,7 +50,8 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "total variation": "share of rows that would have to change their category, 0 to 1",
     "PSI, Jensen-Shannon, total variation": "less what chance alone adds over as many bins",
     "missing values, new categories": "change of their share of rows, Cohen's h",
-    "correlation": "change of the correlation that changed most, Cohen's q",
+    "correlation": "surest change of a correlation, of those that reach the limit where any does; "
+    "Cohen's q",
     "p": "how often chance alone gives as large a distance; “corrected” for all tests made",
 }
 _CORRECTIONS: Final = {

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from interlock.ml import distances
-from interlock.ml.dependence import dependence_shift
+from interlock.ml.dependence import DependenceShift, dependence_shift
 from interlock.ml.drift_limits import Correction
 from interlock.ml.joint_profiles import Comoments
 from interlock.ml.verdict import correct
@@ -251,12 +251,18 @@ def comoments(values: npt.NDArray[np.float64]) -> Comoments:
     return Comoments.of(values, centers=np.zeros(columns), scales=np.ones(columns))
 
 
+def shift_of(
+    before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
+) -> DependenceShift | None:
+    return dependence_shift(comoments(before), comoments(after), limit=0.3)
+
+
 def test_a_changed_correlation_is_found_and_named() -> None:
     rng = np.random.default_rng(4)
     before = rng.normal(size=(3_000, 3))
     after = rng.normal(size=(3_000, 3))
     after[:, 2] = 0.6 * after[:, 0] + 0.8 * after[:, 2]
-    found = dependence_shift(comoments(before), comoments(after))
+    found = shift_of(before, after)
     assert found is not None
     assert found.pair == (0, 2)
     assert found.before == pytest.approx(0, abs=0.05)
@@ -265,11 +271,46 @@ def test_a_changed_correlation_is_found_and_named() -> None:
     assert found.p_value < 1e-20
 
 
+def test_a_surer_and_smaller_change_hides_no_larger_one() -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(small: float, large: float) -> npt.NDArray[np.float64]:
+        # The second two vary together in tails alone, so that less is known of them.
+        first, second = rng.normal(size=(2, 3_000, 2))
+        first[:, 1] = small * first[:, 0] + np.sqrt(1 - small**2) * first[:, 1]
+        second[:, 1] = large * second[:, 0] + np.sqrt(1 - large**2) * second[:, 1]
+        return np.hstack([first, second * np.where(rng.random((3_000, 1)) < 0.05, 2, 0.2)])
+
+    before, after = draw(0, 0), draw(0.27, 0.45)
+    found = shift_of(before, after)
+    assert found is not None
+    assert (found.pair, found.q > 0.3, found.p_value < 1e-3) == ((2, 3), True, True)
+    surest = dependence_shift(comoments(before), comoments(after), limit=2)
+    assert surest is not None
+    assert surest.pair == (0, 1)
+
+
+def test_columns_that_tell_the_same_are_not_told_apart() -> None:
+    rng = np.random.default_rng(2)
+
+    def draw(noise: float) -> npt.NDArray[np.float64]:
+        same, other = rng.normal(size=(2, 5_000))
+        return np.column_stack([same, same + noise * other])
+
+    found = shift_of(draw(0.07), draw(0.04))
+    assert found is not None
+    assert found.p_value < 1e-20, "sure,"
+    assert found.q == 0, "and of no size"
+    apart = shift_of(draw(0.07), draw(0.7))
+    assert apart is not None
+    assert apart.q > 0.3
+
+
 def test_central_moments_of_shifted_columns_are_right() -> None:
     # Far from the plan's center the sums about it must still give the same correlation.
     rng = np.random.default_rng(5)
     before = rng.normal(size=(5_000, 2)) @ np.array([[1, 0.5], [0, 1]])
-    found = dependence_shift(comoments(before), comoments(before * 0.5 + 1.5))
+    found = shift_of(before, before * 0.5 + 1.5)
     assert found is not None
     assert found.q < 0.05
 
@@ -282,7 +323,7 @@ def test_variances_hold_for_heavy_tails() -> None:
         one, two = (
             rng.normal(size=(400, 2)) * rng.choice([0.2, 1.5], size=(400, 1)) for _ in range(2)
         )
-        found = dependence_shift(comoments(one), comoments(two))
+        found = shift_of(one, two)
         assert found is not None
         below += found.p_value <= 0.05
     assert below <= 20
@@ -290,9 +331,9 @@ def test_variances_hold_for_heavy_tails() -> None:
 
 def test_correlations_of_too_little_are_none() -> None:
     same = np.ones((10, 2))
-    assert dependence_shift(comoments(same), comoments(same)) is None
-    assert dependence_shift(comoments(same[:2]), comoments(same)) is None
+    assert shift_of(same, same) is None
+    assert shift_of(same[:2], same) is None
     line = np.column_stack([np.arange(10.0), np.arange(10.0)])
-    found = dependence_shift(comoments(line), comoments(line))
+    found = shift_of(line, line)
     assert found is not None
     assert found.q == 0
