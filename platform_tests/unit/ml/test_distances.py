@@ -279,9 +279,9 @@ def test_a_surer_and_smaller_change_hides_no_larger_one() -> None:
         first, second = rng.normal(size=(2, 3_000, 2))
         first[:, 1] = small * first[:, 0] + np.sqrt(1 - small**2) * first[:, 1]
         second[:, 1] = large * second[:, 0] + np.sqrt(1 - large**2) * second[:, 1]
-        return np.hstack([first, second * np.where(rng.random((3_000, 1)) < 0.05, 2, 0.2)])
+        return np.hstack([first, second * np.where(rng.random((3_000, 1)) < 0.1, 1, 0.1)])
 
-    before, after = draw(0, 0), draw(0.27, 0.45)
+    before, after = draw(0, 0), draw(0.27, 0.6)
     found = shift_of(before, after)
     assert found is not None
     assert (found.pair, found.q > 0.3, found.p_value < 1e-3) == ((2, 3), True, True)
