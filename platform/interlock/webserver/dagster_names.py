@@ -47,6 +47,7 @@ __all__ = [
     "NEEDED",
     "OF_OWNERS",
     "PARENT_RUN_ID_TAG",
+    "REFUSED",
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
     "BulkActionsFilter",
@@ -160,3 +161,14 @@ MUTATIONS: Final[Mapping[str, tuple[str, ...] | None]] = MappingProxyType(
     }
 )
 """The permissions that each mutation needs; None for those that need none."""
+
+REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # Of both, Dagster asks nobody for the tags of who sends it.
+        "resumePartitionBackfill": "its runs would act for who started the backfill: launch a new "
+        "backfill of what is missing",
+        "reexecutePartitionBackfill": "its runs would be nobody's: launch a new backfill of the "
+        "same partitions, or run its failed runs again",
+    }
+)
+"""Mutations that nobody may send where people sign in, whatever their role, and why."""

@@ -17,6 +17,7 @@ from simulators import FakeClock
 
 from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.governance.principal import Role
+from interlock.webserver.dagster_names import REFUSED
 from interlock.webserver.door import REFUSALS
 from interlock.webserver.records import MAX_NAMED
 from interlock.webserver.visitors import COUNTS, SESSION, Proxy
@@ -186,6 +187,20 @@ def test_mutation_beside_others_or_under_a_condition_is_refused(front: Front, qu
     assert front.noted == []
 
 
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_backfill_that_would_act_for_somebody_else_is_not_taken_up_again(
+    front: Front, name: str
+) -> None:
+    """Dagster gives the new one the tags of the old one, and asks nobody for their own."""
+    assert front.ask(f'mutation {{ {name}(x: "b") {{ __typename }} }}').status_code == 403
+    (record,) = front.records()
+    assert (record.action, record.outcome.value) == (f"dagit:{name}", "denied")
+    assert "launch a new backfill" in record.reason
+    assert front.reached == []
+    front.gate._refused = {}  # where nobody signs in, all runs are the operator's
+    assert front.ask(f'mutation {{ {name}(x: "b") {{ __typename }} }}').status_code == 200
+
+
 @pytest.mark.parametrize("answer", [{"data": {}}, {"data": None}, {"data": {"terminateRun": None}}])
 def test_answer_that_does_not_say_what_was_done_is_no_success(front: Front, answer: Any) -> None:
     front.answer = answer
@@ -194,7 +209,7 @@ def test_answer_that_does_not_say_what_was_done_is_no_success(front: Front, answ
     assert front.noted == []
 
 
-REFUSED = {"__typename": "TerminateRunFailure", "message": "You do not have permission to"}
+FORBIDDEN = {"__typename": "TerminateRunFailure", "message": "You do not have permission to"}
 ENDED = {"__typename": "TerminateRunSuccess"}
 
 
@@ -202,8 +217,8 @@ ENDED = {"__typename": "TerminateRunSuccess"}
     ("results", "outcome"),
     [
         ([ENDED, ENDED], "succeeded"),
-        ([REFUSED, REFUSED], "denied"),
-        ([ENDED, REFUSED], "failed"),
+        ([FORBIDDEN, FORBIDDEN], "denied"),
+        ([ENDED, FORBIDDEN], "failed"),
         ([{"__typename": "TerminateRunFailure"}], "failed"),
         ([{}], "failed"),
         (None, "failed"),

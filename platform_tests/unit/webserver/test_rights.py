@@ -24,6 +24,7 @@ from interlock.webserver.dagster_names import (
     MUTATIONS,
     NEEDED,
     OF_OWNERS,
+    REFUSED,
     Permissions,
 )
 from interlock.webserver.decisions import of_others
@@ -142,6 +143,7 @@ def test_contract_every_mutation_of_this_dagster_has_a_rule() -> None:
     schema: Any = create_schema()
     found = set(schema.graphql_schema.mutation_type.fields)
     assert set(MUTATIONS) == found, "a new Dagster: give the new mutation a rule"
+    assert set(REFUSED) <= set(MUTATIONS)
     needed = {name for names in MUTATIONS.values() if names for name in names}
     assert needed == set(Permissions)
 
