@@ -19,7 +19,15 @@ from interlock.actions.check_report import (
     report_facts,
     require_rows,
 )
-from interlock.actions.current_data import Current, Declared, Fetched, GivenFile, fetch, scored
+from interlock.actions.current_data import (
+    Current,
+    Declared,
+    Fetched,
+    GivenFile,
+    decides_on,
+    fetch,
+    scored,
+)
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.suspend import Grounds, suspend
 from interlock.actions.workspace import Workspace
@@ -85,19 +93,19 @@ def check_drift(
     """
     resource = Resource("model", product.model)
     partition = current.partition if isinstance(current, Declared) else None
-    # A file that somebody names says nothing about what the champion decides on.
-    is_in_use = not isinstance(current, GivenFile)
     asked = {
         "check": CAUSE,
         "product": product.name,
         "partition": partition,
-        "in_use": is_in_use,
+        "in_use": not isinstance(current, GivenFile),
     }
     with workspace.authority.govern(
         Action.MODEL_MONITOR, resource, run, evidence=asked
     ) as governed:
         number = champion_or(workspace, product.model, version)
         governed.evidence |= {"model": product.model, "version": number}
+        counts = decides_on(workspace, product, number, current)
+        governed.evidence |= {"counts": counts}
         reference = require_reference(workspace, product.model, number)
         governed.evidence |= evidence_of(reference)
         with workspace.scratch_folder() as scratch:
@@ -145,7 +153,7 @@ def check_drift(
             "limits_digest": hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         }
     suspension = None
-    if is_in_use and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
+    if counts and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,
             run,
@@ -167,6 +175,7 @@ def check_drift(
         page=page,
         mlflow_run=kept.mlflow_run,
         figures_key=kept.figures_key,
+        counts=counts,
         suspension=suspension,
         event_key=governed.event_key,
     )

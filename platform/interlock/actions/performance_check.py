@@ -24,7 +24,14 @@ from interlock.actions.check_report import (
     report_facts,
     require_rows,
 )
-from interlock.actions.current_data import Declared, Fetched, fetch, fetch_source, scored
+from interlock.actions.current_data import (
+    Declared,
+    Fetched,
+    decides_on,
+    fetch,
+    fetch_source,
+    scored,
+)
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.suspend import Grounds, suspend
 from interlock.actions.workspace import Workspace
@@ -116,6 +123,8 @@ def check_performance(
         labels = _declared(product)
         number = champion_or(workspace, product.model, version)
         governed.evidence |= {"model": product.model, "version": number}
+        counts = decides_on(workspace, product, number, current)
+        governed.evidence |= {"counts": counts}
         reference = require_reference(workspace, product.model, number)
         governed.evidence |= evidence_of(reference)
         with workspace.scratch_folder() as scratch:
@@ -152,7 +161,7 @@ def check_performance(
         governed.run = run.with_mlflow_run(kept.mlflow_run).ref
         governed.evidence |= {**kept.evidence, **_evidence(measured)}
     suspension = None
-    if report_is_beyond(report) and CAUSE in product.watched.suspend_on:
+    if counts and report_is_beyond(report) and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,
             run,
@@ -174,6 +183,7 @@ def check_performance(
         page=page,
         mlflow_run=kept.mlflow_run,
         figures_key=kept.figures_key,
+        counts=counts,
         suspension=suspension,
         event_key=governed.event_key,
     )

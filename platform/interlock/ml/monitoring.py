@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -121,6 +122,11 @@ class Monitoring(_Section):
                 raise ValueError(msg)
         return self
 
+    @property
+    def clock(self) -> ZoneInfo:
+        """The zone of the product's days."""
+        return ZoneInfo(self.zone or "UTC")
+
     def require_columns(self, features: Sequence[str], columns: Sequence[str]) -> None:
         """Refuse names that a product does not have.
 
@@ -165,6 +171,15 @@ class Monitoring(_Section):
 def has_place(source: Source) -> bool:
     """Whether a source's path is one per partition."""
     return not isinstance(source, PostgresSource) and PLACE in source.path
+
+
+def day_of(partition: str | None) -> date | None:
+    """The day that a partition is; none for a batch, whose names have no order."""
+    try:
+        found = date.fromisoformat(partition or "")
+    except ValueError:
+        return None
+    return found if found.isoformat() == partition else None
 
 
 def source_of(source: Source, partition: str | None) -> Source:

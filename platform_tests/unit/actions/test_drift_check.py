@@ -35,7 +35,7 @@ WATCHED: dict[str, Any] = {
     "partitions": "daily",
     "since": "2039-12-01",
 }
-DAY = "2040-01-01"
+DAY = "2040-01-02"  # of the promotion
 HEADER = "age,income,region\n"
 
 
@@ -206,6 +206,20 @@ def test_file_that_somebody_names_is_reported_on_and_suspends_nothing(
     assert found.verdict.outcome is Found.DRIFT
     assert last(world).evidence["outcome"] == "drift"
     assert found.suspension is None
+    deployable(world, "ask")
+
+
+def test_day_from_before_the_promotion_is_reported_on_and_suspends_nothing(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, shifted)
+    before = "2040-01-01"
+    (world.folder / f"day-{DAY}.csv").rename(world.folder / f"day-{before}.csv")
+    found = check(world, before)
+    assert found.verdict.outcome is Found.DRIFT
+    assert (found.counts, found.suspension) == (False, None)
+    assert last(world).evidence["counts"] is False
     deployable(world, "ask")
 
 
