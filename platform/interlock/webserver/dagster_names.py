@@ -1,4 +1,4 @@
-"""Every private name of Dagster that the web server touches, and what its mutations need.
+"""Every private name of Dagster that the web server touches; what mutations need and answer.
 
 Dagster promises nothing about these. One contract test holds them to the installed version: it
 fails when a name is gone, or when there is a mutation or permission that nobody gave a rule here.
@@ -50,6 +50,8 @@ __all__ = [
     "REFUSED",
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
+    "SEVERAL",
+    "SUCCESSES",
     "BulkActionsFilter",
     "CompositeTarget",
     "ModuleTarget",
@@ -172,3 +174,36 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Mutations that nobody may send where people sign in, whatever their role, and why."""
+
+SUCCESSES: Final = frozenset(
+    {
+        "AddDynamicPartitionSuccess",
+        "AssetWipeSuccess",
+        "Boolean",
+        "CancelBackfillSuccess",
+        "DeleteAppManagedComponentSuccess",
+        "DeleteDynamicPartitionsSuccess",
+        "DeletePipelineRunSuccess",
+        "DryRunInstigationTick",
+        "LaunchBackfillSuccess",
+        "LaunchRunSuccess",
+        "LogTelemetrySuccess",
+        "RefreshComponentStateAccepted",
+        "RefreshComponentStateSuccess",
+        "ReportAssetCheckEvaluationsSuccess",
+        "ReportRunlessAssetEventsSuccess",
+        "ResumeBackfillSuccess",
+        "ScheduleStateResult",
+        "Sensor",
+        "SetAppManagedComponentSuccess",
+        "ShutdownRepositoryLocationSuccess",
+        "StopSensorMutationResult",
+        "TerminateRunSuccess",
+        "Workspace",
+        "WorkspaceLocationEntry",
+    }
+)
+"""The types by which Dagster answers that a mutation was done; the answer of a few is a flag."""
+
+SEVERAL: Final = frozenset({"LaunchMultipleRunsResult", "TerminateRunsResult"})
+"""The types of an answer that holds several: what came of each is one level below."""

@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from interlock.adapters.directory import Person
 from interlock.errors import IdentityError, RecordedRefusal, RequestRefused
 from interlock.governance.audit import Outcome
-from interlock.webserver.bodies import outcome_of, replayed, request_of, whole_body
+from interlock.webserver.answers import outcome_of
+from interlock.webserver.bodies import replayed, request_of, whole_body
 from interlock.webserver.dagster_names import MUTATIONS, REFUSED
 from interlock.webserver.documents import Asked, read_document
 from interlock.webserver.door import (

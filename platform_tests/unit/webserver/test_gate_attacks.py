@@ -220,7 +220,9 @@ ENDED = {"__typename": "TerminateRunSuccess"}
         ([FORBIDDEN, FORBIDDEN], "denied"),
         ([ENDED, FORBIDDEN], "failed"),
         ([{"__typename": "TerminateRunFailure"}], "failed"),
+        ([{"__typename": "SomethingNew"}], "failed"),
         ([{}], "failed"),
+        ([7], "failed"),
         (None, "failed"),
     ],
 )
@@ -231,6 +233,40 @@ def test_record_says_what_came_of_each_run_that_was_to_end(
     front.answer = {"data": {"terminateRuns": several}}
     front.ask('mutation { terminateRuns(runIds: ["0d1f"]) { __typename } }')
     assert [each[1] for each in front.told()] == ["started", outcome]
+
+
+LAUNCHED = {"__typename": "LaunchRunSuccess"}
+NOT_THEIRS = {"__typename": "UnauthorizedError"}
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome", "reason"),
+    [
+        ([LAUNCHED], "succeeded", ""),
+        ([NOT_THEIRS, NOT_THEIRS], "denied", "permission map"),
+        ([LAUNCHED, NOT_THEIRS, LAUNCHED], "failed", "2 LaunchRunSuccess, 1 UnauthorizedError"),
+        ([{"__typename": "RunConflict"}], "failed", "1 RunConflict"),
+        ([], "failed", "nothing that says"),
+    ],
+)
+def test_record_says_what_came_of_each_run_that_was_to_start(
+    front: Front, results: Any, outcome: str, reason: str
+) -> None:
+    several = {"__typename": "LaunchMultipleRunsResult", "launchMultipleRunsResult": results}
+    front.answer = {"data": {"launchMultipleRuns": several}}
+    front.ask("mutation { launchMultipleRuns(x: 1) { __typename } }")
+    assert front.records()[-1].outcome.value == outcome
+    assert reason in front.records()[-1].reason
+
+
+@pytest.mark.parametrize("kind", ["RunConflict", "ReloadNotSupported"])
+def test_answer_whose_name_does_not_sound_like_an_error_is_no_success(
+    front: Front, kind: str
+) -> None:
+    front.answer = {"data": {"launchRun": {"__typename": kind}}}
+    front.ask("mutation { launchRun(x: 1) { __typename } }")
+    assert [each[1] for each in front.told()] == ["started", "failed"]
+    assert front.noted == []
 
 
 @pytest.mark.parametrize(
