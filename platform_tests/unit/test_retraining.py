@@ -75,7 +75,12 @@ def look(instance: dg.DagsterInstance, folder: Path, **rules: int) -> Any:
 def report(
     instance: dg.DagsterInstance, outcome: str, *, day: str | None = None, counts: bool = True
 ) -> None:
-    shown = {"outcome": outcome, "version": "1", EVENT_METADATA: EVENT, COUNTS_METADATA: counts}
+    shown: dict[str, Any] = {
+        "outcome": outcome,
+        "version": "1",
+        EVENT_METADATA: EVENT,
+        COUNTS_METADATA: counts,
+    }
     key = dg.AssetKey(["tiny", "drift_report"])
     instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=shown, partition=day))
 

@@ -202,6 +202,7 @@ def scored(
             pipeline=pipeline,
             features=[each.name for each in reference.profile.plan.columns][:-1],
             null_values=product.contract.null_values,
+            decimal=product.contract.decimal,
             keep=keep,
         )
 

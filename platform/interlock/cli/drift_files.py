@@ -7,7 +7,7 @@ whose check is recorded, is ``actions.drift_check``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -164,8 +164,3 @@ def _hash(path: Path) -> str:
             f"{path} cannot be read ({error.strerror or error})",
             remedy="check that it exists and may be read",
         ) from error
-
-
-def table_file(path: Path, *, null_values: Sequence[str] = (), delimiter: str = ",") -> TableFile:
-    """A file as it is read here; its name in messages is the path that was typed."""
-    return replace(TableFile(path), null_values=tuple(null_values), delimiter=delimiter)

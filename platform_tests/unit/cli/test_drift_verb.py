@@ -208,6 +208,26 @@ def test_product_gives_its_limits(
     assert call(capsys, *words("moved.csv", "--product", "tiny")).code == OK
 
 
+def test_product_says_how_its_csv_is_written(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del here
+    written = {"kind": "csv", "path": "tiny.csv", "delimiter": ";", "encoding": "cp1252"}
+    product = tiny_product(source=written)
+    product = product.model_copy(
+        update={"contract": product.contract.model_copy(update={"decimal": ","})}
+    )
+    monkeypatch.setattr(drift_check, "_product", lambda _name, _model: product)
+    for name, seed in (("before.csv", 1), ("now.csv", 2)):
+        rows = zip(*table(seed=seed).to_dict(as_series=False).values(), strict=True)
+        lines = [f"{str(age).replace('.', ',')};{steps};S\u00fcd" for age, steps, _ in rows]
+        Path(name).write_text("age;steps;region\n" + "\n".join(lines), encoding="cp1252")
+    called = call(capsys, *words("now.csv", reference="before.csv"), "--product", "tiny", "--json")
+    assert called.code == OK
+    (age,) = [each for each in called.document["verdict"]["columns"] if each["name"] == "age"]
+    assert "ks" in age["statistics"]
+
+
 def test_bars_are_for_terminals_alone() -> None:
     for terminal in (True, False):
         out = io.StringIO()
