@@ -18,6 +18,7 @@ from interlock.adapters.profiling import RefusedFile, profile_files
 from interlock.adapters.table_files import PARQUET_ENDINGS, TableFile
 from interlock.errors import DataError, ProfileError
 from interlock.ml.drift_limits import DriftLimits
+from interlock.ml.model_reference import limits_of_scores
 from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import MAGIC, MAX_PACKED, from_bytes
 from interlock.ml.profile_parts import without
@@ -149,9 +150,9 @@ def _columns(files: Sequence[TableFile]) -> list[list[str]]:
 
 
 def _fitting(limits: DriftLimits, reference: TableProfile) -> DriftLimits:
-    """The limits without one for scores, where these are not compared."""
+    """The limits as they are for scores, or without one where these are not compared."""
     if any(column.name == SCORE for column in reference.plan.columns):
-        return limits
+        return limits_of_scores(limits)
     columns = {name: own for name, own in limits.columns.items() if name != SCORE}
     return limits.model_copy(update={"columns": columns})
 

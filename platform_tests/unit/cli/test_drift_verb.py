@@ -22,6 +22,7 @@ from interlock.cli import drift_check
 from interlock.cli.app import DENIED, DRIFT, FAILURE, OK, USAGE
 from interlock.cli.bar import bar_on, count_on
 from interlock.governance.principal import Role
+from interlock.ml.model_reference import profile_of_training
 from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import to_bytes
 from interlock.ml.profile_plan import ColumnRole
@@ -101,6 +102,19 @@ def test_profile_with_scores_is_compared_without_them_and_says_so(
     assert "name the version to have them scored" in called.err
     table(seed=3).with_columns(pl.Series(SCORE, np.full(400, 0.5))).write_parquet("scored.parquet")
     assert call(capsys, *words("scored.parquet", reference="profile.bin")).code == DRIFT
+
+
+def test_rows_of_a_training_that_were_never_scored_are_no_drift_of_scores(
+    here: Path, capsys: Capture
+) -> None:
+    score = np.random.default_rng(4).random(1_000)
+    held = np.arange(0, 1_000, 5)
+    made = profile_of_training(
+        table(1_000), features=["age", "steps", "region"], held=held, score=score[held]
+    )
+    (here / "profile.bin").write_bytes(to_bytes(made))
+    table(1_000, seed=2).with_columns(pl.Series(SCORE, score)).write_parquet("scored.parquet")
+    assert call(capsys, *words("scored.parquet", reference="profile.bin")).code == OK
 
 
 def bad(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
