@@ -6,6 +6,7 @@ How they are used is ``ml.verdict``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -96,3 +97,13 @@ class DriftLimits(BaseModel):
     def of(self, column: str) -> ColumnLimits:
         """Limits of a column."""
         return self.columns.get(column, self.default)
+
+    def judges(self, columns: Iterable[str], *, pairs: bool) -> bool:
+        """Whether anything is held against a limit.
+
+        Args:
+            columns: Of the data.
+            pairs: Whether joint distributions of pairs are counted.
+        """
+        together = self.correlation is not None or (pairs and self.pairs is not None)
+        return together or any(limit is not None for name in columns for _, limit in self.of(name))

@@ -170,7 +170,11 @@ def test_product_that_names_performance_alone_is_not_suspended_for_drift(
 ) -> None:
     world, _ = made
     deliver(world, shifted)
-    product = tiny_product(monitoring=WATCHED | {"suspend_on": ["performance"]})
+    labels = {"source": WATCHED["current"], "id": "case", "time": "known"}
+    product = tiny_product(
+        monitoring=WATCHED
+        | {"suspend_on": ["performance"], "id": "case", "time": "made", "labels": labels}
+    )
     found = check_drift(world.workspace(), product, world.run("check"), Declared(DAY))
     assert found.verdict.outcome is Found.DRIFT
     assert found.suspension is None
