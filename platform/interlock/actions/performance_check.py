@@ -40,7 +40,7 @@ from interlock.errors import DataError
 from interlock.governance.policy import Action, Resource
 from interlock.ml.estimated_performance import WindowEstimate, estimate_windows
 from interlock.ml.label_join import JoinedLabels, join_labels
-from interlock.ml.monitoring import SCORE, Labels, source_of
+from interlock.ml.monitoring import SCORE, Labels, has_place, source_of
 from interlock.ml.performance import measure_performance
 from interlock.ml.performance_document import (
     findings_of,
@@ -223,6 +223,7 @@ def _measure(
         target=product.target,
         now=workspace.clock(),
         zone=watched.zone,
+        own=has_place(_declared(product).source),
     )
     settings = _settings(product)
     report = measure_performance(
@@ -239,7 +240,12 @@ def _measure(
 
 
 def _settings(product: ModelProduct) -> PerformanceSettings:
-    return product.watched.performance.model_copy(update={"cost": product.search.cost})
+    """As declared, with the product's costs and, where none is named, the zone of its days."""
+    watched = product.watched
+    told = {"zone": watched.clock.key, "cost": product.search.cost}
+    if "zone" in watched.performance.model_fields_set:
+        del told["zone"]
+    return watched.performance.model_copy(update=told)
 
 
 def _predictions(

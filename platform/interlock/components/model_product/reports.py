@@ -23,7 +23,7 @@ from interlock.ml.monitoring import Monitoring
 from interlock.product import ModelProduct
 
 DRIFT, PERFORMANCE = "drift_report", "performance_report"
-EVERY_MORNING = "0 6 * * *"  # UTC; the day before is then over everywhere west of UTC+6
+EVERY_MORNING = "0 6 * * *"  # in the product's zone, where the day before is over
 
 
 class VersionChoice(dg.Config):
@@ -45,7 +45,9 @@ def partitions_of(product: ModelProduct) -> dg.PartitionsDefinition[Any] | None:
     """Days, batches that somebody names, or none."""
     watched = product.watched
     if watched.partitions == "daily" and watched.since is not None:
-        return dg.DailyPartitionsDefinition(start_date=watched.since.isoformat())
+        return dg.DailyPartitionsDefinition(
+            start_date=watched.since.isoformat(), timezone=watched.clock.key
+        )
     if watched.partitions == "batch":
         return dg.DynamicPartitionsDefinition(name=f"{product.name}_batches")
     return None
@@ -137,7 +139,7 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
         name=name,
         job=job,
         cron_schedule=EVERY_MORNING,
-        execution_timezone="UTC",
+        execution_timezone=product.watched.clock.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         required_resource_keys={"guard"},
         description="Runs as the service account of the scheduler.",
@@ -145,7 +147,8 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         guard: Guard = context.resources.guard
         requests = []
-        for asset, day in _due(product, context.scheduled_execution_time.date()):
+        morning = context.scheduled_execution_time.astimezone(product.watched.clock)
+        for asset, day in _due(product, morning.date()):
             run_key = f"{asset} {day}"
             token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
             if token is None:
