@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from interlock.actions.evidence import recorded_event, require_text, verified_events
 from interlock.actions.suspensions import Suspension, last_suspension
@@ -331,14 +331,21 @@ def _seen(
 
 def _excluded(registration: AuditRecord, trained: AuditRecord) -> Excluded:
     people, teams = owners_of(registration)
+    # A service account acts for whoever enabled its schedule or sensor.
+    behalf = [each.evidence.get("on_behalf_of") for each in (registration, trained)]
     return Excluded(
         {
             **dict.fromkeys(people, "owns the product"),
+            **{account_of(name): "enabled its schedule" for name in behalf if _is_named(name)},
             account_of(registration.principal.name): "registered it",
             account_of(trained.principal.name): "trained it",
         },
         teams,
     )
+
+
+def _is_named(found: object) -> TypeGuard[str]:
+    return isinstance(found, str) and found != ""
 
 
 def _listed(found: object) -> Sequence[Any]:

@@ -9,7 +9,8 @@ are in ``dsse.py``, keys in ``adapters/signer.py``; who may decide is in
 - A statement is bound to every part of ``Seen``: when any of it changes, an approval is void.
 - A person counts once per version, by the canonical name of their account. Subjects for whom
   different identity sources vouch are never added up: one person may have a name in each.
-- Who trained or registered the version, and who belongs to the owning team, does not count.
+- Who trained or registered the version or had that done, and who belongs to the owning team, does
+  not count.
 - Outside dev it must be proven who decided: a key of their own signed it, or a server that verified
   who they are. The operator's word (IDENTITY_SOURCE=env) and a key for all prove nobody.
 - An approval ends, at the latest after ``MAX_LIFETIME``; it does not begin before its time.
