@@ -267,6 +267,21 @@ def test_day_from_before_the_promotion_is_reported_on_and_suspends_nothing(
     deployable(world, "ask")
 
 
+def test_one_bad_file_fails_the_check_by_its_name_for_no_verdict_is_of_some_files(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, usual)
+    good, bad = world.folder / f"day-{DAY}.csv", world.folder / "bad.parquet"
+    bad.write_bytes(b"PAR1")
+    csv, parquet = CsvSource(kind="csv", path="x"), ParquetSource(kind="parquet", path="x")
+    both = GivenFile(good, csv, more=(GivenFile(bad, parquet),))
+    for given in (both, GivenFile(bad, parquet)):
+        with pytest.raises(SourceError, match=r"^bad\.parquet: the file is no Parquet file"):
+            check_drift(world.workspace(), tiny_product(), world.run("check"), given)
+        assert last(world).outcome is Outcome.FAILED
+
+
 def test_reference_of_another_model_is_refused(made: tuple[World, Made]) -> None:
     world, _ = made
     path = next(world.artifacts.rglob("reference/profile.bin"))
