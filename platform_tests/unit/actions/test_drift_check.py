@@ -13,9 +13,10 @@ from product_fixtures import Made, World, after_validated, rows_of_applicants, t
 from interlock.actions.current_data import Declared, GivenFile, NewestSnapshot
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.drift_check import DriftChecked, check_drift
-from interlock.actions.evidence import require_text
+from interlock.actions.evidence import recorded_event, require_text
 from interlock.errors import (
     AccessDenied,
+    AuditWriteFailed,
     DataError,
     DeploymentRefused,
     EvidenceError,
@@ -23,6 +24,7 @@ from interlock.errors import (
     ProfileError,
     RegistryError,
     SourceError,
+    StoreUnavailable,
 )
 from interlock.governance.audit import AuditRecord, Outcome
 from interlock.governance.principal import Role
@@ -99,10 +101,32 @@ def test_drifted_day_is_recorded_reported_and_suspends_the_champion(
     stored = world.registry.run_files(found.mlflow_run, "drift")
     assert stored == ["drift/drift.json", "drift/drift_report.html"]
     assert found.suspension is not None
-    assert found.suspension.check == found.event_key
+    began = recorded_event(world.workspace(), found.suspension.check)
+    assert (began.action, began.outcome) == ("model:monitor", Outcome.STARTED)
+    assert evidence["suspension"] == found.suspension.event_key
     with pytest.raises(DeploymentRefused, match=f"drift of .* in {DAY}"):
         deployable(world, "ask")
     assert check(world).suspension == found.suspension  # no second one
+
+
+def test_check_whose_suspension_cannot_be_recorded_has_failed(made: tuple[World, Made]) -> None:
+    """No verdict is on record without what follows from it; the next attempt finds it again."""
+    world, _ = made
+    deliver(world, shifted)
+
+    def refuse(operation: str, _bucket: str, key: str) -> None:
+        if operation == "put_new" and "decisions." in key:
+            raise StoreUnavailable("no answer", remedy="try again")
+
+    world.store.before.append(refuse)
+    with pytest.raises(AuditWriteFailed):
+        check(world)
+    world.store.before.clear()
+    assert (last(world).outcome, "outcome" in last(world).evidence) == (Outcome.FAILED, True)
+    assert "suspension" not in last(world).evidence
+    assert check(world).suspension is not None
+    with pytest.raises(DeploymentRefused):
+        deployable(world, "ask")
 
 
 def test_usual_day_suspends_nothing(made: tuple[World, Made]) -> None:
