@@ -114,7 +114,8 @@ def decides_on(workspace: Workspace, product: ModelProduct, version: str, curren
     champion = history_of(workspace, product.model).champion
     if isinstance(current, GivenFile) or champion is None or champion.version != version:
         return False
-    day = day_of(current.partition) if isinstance(current, Declared) else None
+    daily = product.watched.partitions == "daily"  # a batch's name says nothing about its time
+    day = day_of(current.partition) if daily and isinstance(current, Declared) else None
     return day is None or day >= champion.since.astimezone(product.watched.clock).date()
 
 
