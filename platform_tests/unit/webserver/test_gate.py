@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD
+from accounts import PASSWORD
 from front import MUTATION, OWN, Front, connection
 from httpx import Response
 from simulators import FakeClock

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD
+from accounts import PASSWORD
 from front import MUTATION, OWN, Front, connection
 from issuer import CLIENT, ISSUER, Issuer, serving
 from simulators import FakeClock

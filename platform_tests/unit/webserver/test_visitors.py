@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD, Desk
+from accounts import PASSWORD
+from desk import Desk
 from issuer import CLIENT, ISSUER, Issuer, serving
 from simulators import FakeClock
 
