@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from accounts import Accounts
+from issuer import CLIENT, ISSUER, Issuer
 from simulators import FakeClock
 
 from interlock.adapters.directory import Person
+from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier
 from interlock.adapters.signer import LocalSigner, is_signed_by, new_private_key
-from interlock.webserver.visitors import COOKIE, Visitors
+from interlock.webserver.visitors import COOKIE, Proxy, Visitors
 
 
 class Desk(Accounts):
@@ -42,6 +44,24 @@ class Desk(Accounts):
             "clock": self.clock,
         }
         return Visitors(**{**usual, **changes})
+
+    def visitors_behind(self, issuer: Issuer) -> Visitors:
+        """The same where a proxy's tokens say who somebody is, and their groups the role."""
+        mapping = IdentityMapping.model_validate(
+            {
+                "proxy": {
+                    "kind": "oidc",
+                    "issuer": ISSUER,
+                    "client_id": CLIENT,
+                    "jwks_url": f"{issuer.address}/jwks",
+                },
+                "roles": [
+                    {"group": "risk-approvers", "role": "approver"},
+                    {"group": "risk-engineers", "role": "ml_engineer"},
+                ],
+            }
+        )
+        return self.visitors_of(proxy=Proxy(mapping, mapping.verifier(clock=self.clock)))
 
     def disable(self, name: str) -> None:
         self.directory.change(name, lambda known: replace(known, disabled=True))
