@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from product_fixtures import Made, World, rows_of_applicants, write_defs
+from product_fixtures import WATCHED_DAILY, Made, World, rows_of_applicants, write_defs
 
 from interlock.components.model_product.retraining import newest_finding
 from interlock.definitions import build_defs
@@ -16,14 +16,6 @@ from interlock.governance.principal import Role
 from interlock.guard import EVENT_METADATA, Guard
 
 DAY = "2026-01-05"
-WATCHED: dict[str, Any] = {
-    "current": {"kind": "csv", "path": "served-{partition}.csv"},
-    "partitions": "daily",
-    "since": "2026-01-01",
-    "id": "case",
-    "time": "decided",
-    "labels": {"source": {"kind": "csv", "path": "labels.csv"}, "id": "case", "time": "known"},
-}
 DRIFT = dg.AssetKey(["tiny", "drift_report"])
 PERFORMANCE = dg.AssetKey(["tiny", "performance_report"])
 
@@ -75,7 +67,7 @@ def test_day_beyond_its_limits_fails_its_check_shows_why_and_is_a_finding(
     world, _ = made
     serve(world, raised=40.0)
     result, guard = run(
-        world, tmp_path / "defs", instance, product={"monitoring": WATCHED}, partition_key=DAY
+        world, tmp_path / "defs", instance, product={"monitoring": WATCHED_DAILY}, partition_key=DAY
     )
     assert result.success
     assert checks(result)["no_drift"] == (False, "ERROR")
@@ -124,7 +116,7 @@ def test_who_may_not_gets_no_report(
         world,
         tmp_path / "defs",
         instance,
-        product={"monitoring": WATCHED},
+        product={"monitoring": WATCHED_DAILY},
         options={"role": Role.VIEWER, "name": "mallory"},
         partition_key=DAY,
     )
