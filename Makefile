@@ -48,6 +48,10 @@ dashboards: setup ## Write Grafana's dashboards from their code
 test: ## Everything: style, types, imports, all tests with coverage
 	@./scripts/test.sh
 
+.PHONY: browser-test
+browser-test: setup ## Use Dagit and the console as each role does, in a real browser (needs chromium)
+	@$(BIN)/pytest -p no:randomly -p no:cacheprovider $(addprefix platform_tests/stack/check_,browser.py console.py roles.py)
+
 .PHONY: stack-test
 stack-test: setup ## Build the composed stack, use it, break it and remove it; needs Docker
 	@$(BIN)/pytest -p no:randomly -p no:cacheprovider $(addprefix platform_tests/stack/check_,use.py faults.py end.py)

@@ -106,6 +106,11 @@ DAGSTER_METRICS: Final = (
         "schedule",
         "status",
     ),
+    _gauge(
+        "dagster_sensor_completed_timestamp_seconds",
+        "When a sensor's newest tick without an error began, Unix time; 0 before the first.",
+        "sensor",
+    ),
     _counter(
         "pipeline_runs_total",
         "Ended runs that Dagster's storage holds: success, failure or canceled.",

@@ -1,14 +1,13 @@
 """Recorded checks of drift and performance as samples. Names: ``catalogue.py``.
 
 A check of drift that the platform recorded speaks by the product's own limits and of the model's
-scores too; while it is of later data than the newest snapshot, its figures stand in place of
-those that the monitor measures itself.
+scores too. Its figures stand in place of those that the monitor measures itself: always where it is
+of a source of its own, and of a snapshot until the next one is ingested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 from monitoring.catalogue import Families
 from monitoring.check_figures import DriftFigures, PerformanceFigures
@@ -36,7 +35,7 @@ def fill_checks(out: Families, found: Checks) -> None:
         if each.recorded is not None:
             time = each.recorded.time
             out.add("monitoring_check_last_timestamp_seconds", time, product, kind)
-            daily = _is_day(each.recorded.partition)
+            daily = each.recorded.day is not None
             out.add("monitoring_check_daily", daily, product, kind)
         if isinstance(each.figures, DriftFigures):
             _fill_drift(out, product, each.figures, is_newest=each.is_newest)
@@ -67,10 +66,3 @@ def _fill_performance(out: Families, product: str, found: PerformanceFigures) ->
                 out.add("model_performance_interval", value, product, metric, end)
     for metric, each in found.estimated.items():
         out.add("model_performance_estimated", each.value, product, metric)
-
-
-def _is_day(partition: str | None) -> bool:
-    try:
-        return date.fromisoformat(partition or "").isoformat() == partition
-    except ValueError:
-        return False

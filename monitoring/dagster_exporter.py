@@ -185,6 +185,9 @@ class DagsterExporter:
             for status in TICK_STATUSES:
                 count = self._ticks.counts.get((name, status), 0)
                 out.add("dagster_schedule_ticks_total", count, name, status)
+        completed = {sensor.name: sensor.completed or 0.0 for sensor in found.sensors}
+        for name in out.bounded("sensor", completed):
+            out.add("dagster_sensor_completed_timestamp_seconds", completed[name], name)
 
     def _fill_runs(self, out: Families, found: RunState) -> None:
         for job in out.bounded("pipeline", self._jobs):

@@ -25,7 +25,9 @@ WORKSPACE: Final = f"""query Workspace($now: Float!) {{
       jobs {{ name }}
       schedules {{ name
         scheduleState {{ status ticks(limit: {TICKS}) {{ tickId timestamp status }} }}
-        potentialTickTimestamps(startTimestamp: $now, upperLimit: 1, lowerLimit: 1) }} }} }} }}
+        potentialTickTimestamps(startTimestamp: $now, upperLimit: 1, lowerLimit: 1) }}
+      sensors {{ name
+        sensorState {{ ticks(limit: 1, statuses: [SUCCESS, SKIPPED]) {{ timestamp }} }} }} }} }} }}
   }} }} }}
   instance {{ daemonHealth {{ allDaemonStatuses {{
     daemonType required healthy lastHeartbeatTime }} }} }}

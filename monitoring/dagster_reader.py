@@ -20,6 +20,7 @@ from monitoring.dagster_values import (
     JobHistory,
     Run,
     Schedule,
+    Sensor,
     Tick,
     Workspace,
 )
@@ -59,7 +60,7 @@ class DagsterReader:
         """Whether the last question was let in; None while none was answered."""
 
     def workspace(self) -> Workspace:
-        """Code locations, jobs, schedules and daemons.
+        """Code locations, jobs, schedules, sensors and daemons.
 
         Raises:
             MonitoringError: No usable answer.
@@ -83,6 +84,9 @@ class DagsterReader:
                     _schedule(each, now=self._clock())
                     for repository in repositories
                     for each in repository["schedules"]
+                ),
+                sensors=tuple(
+                    _sensor(each) for repository in repositories for each in repository["sensors"]
                 ),
                 daemons=tuple(_daemon(each) for each in daemons if each["required"]),
             )
@@ -248,6 +252,11 @@ def _schedule(found: Any, *, now: float) -> Schedule:
             for tick in state["ticks"]
         ),
     )
+
+
+def _sensor(found: Any) -> Sensor:
+    ticks = [float(tick["timestamp"]) for tick in found["sensorState"]["ticks"]]
+    return Sensor(str(found["name"]), max(ticks, default=None))
 
 
 def _runs(found: Any) -> tuple[Run, ...]:

@@ -42,6 +42,20 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Sensor:
+    """A sensor.
+
+    Attributes:
+        name: Its name.
+        completed: When its newest tick that ended without an error began, Unix time; None where
+            there is none.
+    """
+
+    name: str
+    completed: float | None
+
+
+@dataclass(frozen=True)
 class Workspace:
     """What Dagster has loaded.
 
@@ -49,12 +63,14 @@ class Workspace:
         locations: Code location to whether it answers with definitions.
         jobs: Names of all jobs.
         schedules: All of them.
+        sensors: All of them.
         daemons: Those that this installation needs.
     """
 
     locations: Mapping[str, bool]
     jobs: tuple[str, ...]
     schedules: tuple[Schedule, ...]
+    sensors: tuple[Sensor, ...]
     daemons: tuple[Daemon, ...]
 
 

@@ -188,7 +188,7 @@ class DriftObserver:
         found = {
             (name, kind): self._check(name, product, kind)
             for name, product in self._state.products.items()
-            for kind in product.check_tried
+            for kind in sorted({kind for kind, _ in product.attempts})
         }
         used = {each.recorded.figures_hash for each in found.values() if each.recorded}
         self._figures = {key: value for key, value in self._figures.items() if key in used}
@@ -234,16 +234,19 @@ class DriftObserver:
         return LocalView(spooled, {name: (each.free, each.total) for name, each in usage.items()})
 
     def _check(self, name: str, product: ProductState, kind: str) -> CheckView:
-        recorded, figures = product.checks.get(kind), None
-        champion = self._aliases.get((name, "champion"))
-        if recorded and champion and champion.version == recorded.version:
+        alias = self._aliases.get((name, "champion"))
+        champion = None if alias is None else alias.version
+        recorded, figures = product.check_of(kind, champion), None
+        if recorded is not None and recorded.version == champion:
             try:
                 figures = self._figures_of(recorded, kind)
             except InterlockError as error:
                 log.warning("the check of %s of %s cannot be shown: %s", kind, name, error)
-        raw = product.raw
-        newest = recorded is not None and (raw is None or recorded.time >= raw.time)
-        return CheckView(product.check_tried[kind], recorded, figures, newest)
+        raw, attempt = product.raw, product.attempt_of(kind, champion)
+        newest = recorded is not None and (
+            not recorded.of_snapshot or raw is None or recorded.time >= raw.time
+        )
+        return CheckView(attempt is not None and attempt.succeeded, recorded, figures, newest)
 
     def _figures_of(self, recorded: RecordedCheck, kind: str) -> DriftFigures | PerformanceFigures:
         if recorded.figures_hash not in self._figures:

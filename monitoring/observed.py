@@ -76,10 +76,11 @@ class CheckView:
     """A product's recorded check of drift or performance.
 
     Attributes:
-        tried: Whether the newest attempt came to a verdict.
-        recorded: The newest that did; None when none did.
+        tried: Whether the last attempt came to a verdict.
+        recorded: The one of the newest data that did; None when none did.
         figures: What it measured, where it is of the champion; None where it cannot be read.
-        is_newest: Whether it is of later data than the newest snapshot.
+        is_newest: Whether it speaks for the product's data as it is now: always where it is of
+            a source of its own, and of a snapshot until the next is ingested.
     """
 
     tried: bool

@@ -11,9 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import date
+from typing import Any, Final, TypeVar
 
 from interlock.adapters.audit_tail import AuditRecord, Outcome, TailEvent
+from interlock.ml.monitoring import day_of
 
 INGEST, VALIDATE, TRAIN, REGISTER = "data:ingest", "data:validate", "model:train", "model:register"
 RECONCILE: Final = "model:reconcile"
@@ -115,6 +117,7 @@ class RecordedCheck:
     Attributes:
         version: What was checked.
         partition: The day or batch; None where there is none.
+        of_snapshot: Whether it is of a validated snapshot, not of a source of its own.
         figures_key: Where its figures are, in the data bucket.
         figures_hash: SHA-256 of them.
         time: Unix time.
@@ -122,9 +125,26 @@ class RecordedCheck:
 
     version: str
     partition: str | None
+    of_snapshot: bool
     figures_key: str
     figures_hash: str
     time: float
+
+    @property
+    def day(self) -> date | None:
+        """Its partition, where that is a day."""
+        return day_of(self.partition)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A check that was tried: when, Unix time, and whether it came to a verdict."""
+
+    time: float
+    succeeded: bool
+
+
+_Told = TypeVar("_Told", RecordedCheck, Attempt)
 
 
 @dataclass
@@ -140,8 +160,10 @@ class ProductState:
         versions: Registrations by version.
         newest_version: The newest of them.
         gates_failed: Metric to how many registrations its gate failed.
-        checks: The newest check of each kind that came to a verdict.
-        check_tried: Whether the newest attempt of each kind did.
+        checks: Kind and version to the check that came to a verdict: of days that of the newest
+            one, however late an older day was checked; otherwise the last.
+        attempts: Kind and version to the last attempt; without a version where the champion was
+            meant and there was none.
     """
 
     raw: RawSnapshot | None = None
@@ -152,8 +174,16 @@ class ProductState:
     versions: dict[str, RegisteredVersion] = field(default_factory=dict)
     newest_version: RegisteredVersion | None = None
     gates_failed: Counter[str] = field(default_factory=Counter)
-    checks: dict[str, RecordedCheck] = field(default_factory=dict)
-    check_tried: dict[str, bool] = field(default_factory=dict)
+    checks: dict[tuple[str, str], RecordedCheck] = field(default_factory=dict)
+    attempts: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+
+    def check_of(self, kind: str, champion: str | None) -> RecordedCheck | None:
+        """The check of the champion; without one, the last of any version."""
+        return _told(self.checks, kind, champion)
+
+    def attempt_of(self, kind: str, champion: str | None) -> Attempt | None:
+        """The last attempt at the champion; without one, at any version."""
+        return _told(self.attempts, kind, champion)
 
 
 class TrailState:
@@ -218,19 +248,32 @@ class TrailState:
         tried = record.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
         if not tried or kind not in CHECKS or not name or evidence.get("in_use") is False:
             return
-        product = self._product(name)
-        product.check_tried[kind] = record.outcome is Outcome.SUCCEEDED
-        if record.outcome is Outcome.SUCCEEDED:
-            product.checks[kind] = RecordedCheck(
-                version=_text(evidence, "version"),
-                partition=_text(evidence, "partition") or None,
-                figures_key=_text(evidence, "figures_key"),
-                figures_hash=_text(evidence, "figures_hash"),
-                time=record.time.timestamp(),
-            )
+        product, version = self._product(name), _text(evidence, "version")
+        time, succeeded = record.time.timestamp(), record.outcome is Outcome.SUCCEEDED
+        product.attempts[kind, version] = Attempt(time, succeeded)
+        if not succeeded:
+            return
+        found = RecordedCheck(
+            version=version,
+            partition=_text(evidence, "partition") or None,
+            of_snapshot=bool(_text(evidence, "upstream_event")),
+            figures_key=_text(evidence, "figures_key"),
+            figures_hash=_text(evidence, "figures_hash"),
+            time=time,
+        )
+        known = product.checks.get((kind, version))
+        if known is None or not known.day or not found.day or found.day >= known.day:
+            product.checks[kind, version] = found
 
     def _product(self, name: str) -> ProductState:
         return self.products.setdefault(name, ProductState())
+
+
+def _told(found: Mapping[tuple[str, str], _Told], kind: str, champion: str | None) -> _Told | None:
+    """The last of a kind that is of the champion; without one, the last of the kind."""
+    every = {version: each for (known, version), each in found.items() if known == kind}
+    own = [every[version] for version in (champion, "") if version in every]
+    return max(own or every.values(), key=lambda each: each.time, default=None)
 
 
 def _take_raw(product: ProductState, record: AuditRecord) -> None:

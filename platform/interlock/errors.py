@@ -24,6 +24,7 @@ carry the values; its text is for the person who reads it. Adapters raise these 
     ├── GatesFailed             a version did not reach its gates and stays blocked
     ├── DeploymentRefused       ``deploy-check`` found a reason not to deploy
     ├── ProductBusy             another run holds the product's lease
+    ├── ReconciliationIncomplete models that could not be looked at, or not be put back
     ├── StoreError
     │   ├── StoreUnavailable    no answer, or an answer that is not S3's
     │   ├── ObjectMissing       no such bucket or key
@@ -221,6 +222,10 @@ class DeploymentRefused(InterlockError):
 
 class ProductBusy(InterlockError):
     """Another run holds the lease of this product."""
+
+
+class ReconciliationIncomplete(InterlockError):
+    """Something of some models could not be looked at or put back; of all others it was."""
 
 
 class StoreError(InterlockError):

@@ -14,7 +14,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -22,8 +22,7 @@ from dagster._core.scheduler.instigation import InstigatorType
 
 from interlock.actions.authority import RunContext
 from interlock.actions.evidence import Upstream
-from interlock.actions.reconcile import Reconciled, reconcile
-from interlock.actions.waiting import known_models
+from interlock.actions.reconcile import Reconciled, reconcile_all
 from interlock.actions.workspace import Workspace
 from interlock.adapters.run_identity import RUN_TAG, RunFacts, RunPrincipals, digest_of
 from interlock.adapters.tokens import RunTokens
@@ -80,6 +79,7 @@ class Guard:
         self._report = report
         self._workspace: Workspace | None = None
         self._opening = threading.Lock()
+        self._in_flight: dict[str, datetime] = {}
         self.results: dict[tuple[str, str], Any] = {}
 
     @property
@@ -218,11 +218,12 @@ class Guard:
             What was found of each model.
 
         Raises:
-            InterlockError: Trail or MLflow cannot be read, or the account may not reconcile here.
+            InterlockError: It is not known which models there are, or the account may not
+                reconcile here.
         """
         workspace = self.workspace.acting_as(reconciler_principal())
         run = process_context("reconcile", report)
-        return tuple(reconcile(workspace, run, model) for model in known_models(workspace))
+        return reconcile_all(workspace, run, in_flight=self._in_flight)
 
     def _own_materializations(
         self, context: dg.AssetExecutionContext, key: dg.AssetKey

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from asgi_client import AsgiClient
+from code_servers import with_its_servers
 from dagster._core.workspace.load_target import ModuleTarget
 from dagster_webserver.webserver import DagsterWebserver
 
@@ -56,17 +57,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("dagit")
     with (
         dg.DagsterInstance.local_temp(str(folder)) as instance,
-        GovernedProcessContext(
-            instance,
-            ModuleTarget(
-                module_name="interlock.definitions",
-                attribute=None,
-                working_directory=None,
-                location_name="interlock.definitions",
-            ),
-            version="test",
-            rights_of=rights_of,
-            backfill_tag=lambda name: f"signed for {name}",
+        with_its_servers(
+            GovernedProcessContext(
+                instance,
+                ModuleTarget(
+                    module_name="interlock.definitions",
+                    attribute=None,
+                    working_directory=None,
+                    location_name="interlock.definitions",
+                ),
+                version="test",
+                rights_of=rights_of,
+                backfill_tag=lambda name: f"signed for {name}",
+            )
         ) as context,
     ):
         yield AsgiClient(DagsterWebserver(context).create_asgi_app()), context

@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from asgi_client import AsgiClient
+from code_servers import with_its_servers
 from dagster._core.workspace.load_target import ModuleTarget
 from simulators import MemoryObjectStore
 
@@ -299,9 +300,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "INTERLOCK_HOME": str(folder / "home"),
         }.items():
             patch.setenv(name, value)
-        with GovernedProcessContext(
+        opened = GovernedProcessContext(
             instance, target, version="test", rights_of=rights_of, backfill_tag=None
-        ) as context:
+        )
+        with with_its_servers(opened) as context:
             for environment in (Environment.DEV, Environment.STAGING, Environment.PROD):
                 patch.setenv("ENVIRONMENT", environment.value)
                 made = served_in(environment, instance, context)

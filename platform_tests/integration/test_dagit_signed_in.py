@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from asgi_client import AsgiClient
+from code_servers import with_its_servers
 from dagster._core.workspace.load_target import ModuleTarget
 from simulators import MemoryObjectStore
 
@@ -115,7 +116,7 @@ def dagit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagit]:
         )
         with instance:
             server = GovernedWebserver(settings, instance, store)
-            with server.process_context(target, version="test") as context:
+            with with_its_servers(server.process_context(target, version="test")) as context:
                 gate = server.app(context, hosts={HOST}, secure=False)
                 verifier = IdentityVerifier(is_signed_by((signer.public_key,)))
                 yield Dagit(AsgiClient(gate), instance, store, verifier)

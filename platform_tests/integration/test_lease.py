@@ -14,7 +14,7 @@ import pytest
 from simulators import FakeClock, MemoryObjectStore
 from stores import store_of
 
-from interlock.adapters.lease import SKEW, Lease
+from interlock.adapters.lease import SCHEMA, SKEW, Lease
 from interlock.adapters.object_store import ObjectStore, S3ObjectStore
 from interlock.errors import (
     ObjectMissing,
@@ -103,6 +103,16 @@ def test_lease_of_a_dead_holder_is_taken_over_once_it_has_expired(
     with pytest.raises(ProductBusy), lease(store, clock, "run 2 of bob"):
         pytest.fail("taken too early")
     clock.advance(seconds=1)
+    with lease(store, clock, "run 2 of bob"):
+        assert holder_of(store) == "run 2 of bob"
+
+
+@pytest.mark.parametrize("expires", ["2999-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+def test_lease_that_ends_later_than_any_could_blocks_nobody(
+    store: MemoryObjectStore, clock: FakeClock, expires: str
+) -> None:
+    forged = {"schema": SCHEMA, "holder": "a run", "token": "t", "expires": expires}
+    store.put_new(BUCKET, KEY, json.dumps(forged).encode())
     with lease(store, clock, "run 2 of bob"):
         assert holder_of(store) == "run 2 of bob"
 

@@ -1,4 +1,4 @@
-"""Reports of a version in use as Dagster runs them: by day, by hand, and refused."""
+"""Reports of a version in use as Dagster runs them: by batch, by hand, and refused."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from product_fixtures import WATCHED_DAILY, Made, World, rows_of_applicants, write_defs
+from product_fixtures import Made, World, rows_of_applicants, write_defs
 
 from interlock.components.model_product.retraining import newest_finding
 from interlock.definitions import build_defs
 from interlock.governance.principal import Role
 from interlock.guard import EVENT_METADATA, Guard
 
-DAY = "2026-01-05"
+BATCH, DAY = "week-1", "2026-01-05"
+WATCHED: dict[str, Any] = {
+    "current": {"kind": "csv", "path": "served-{partition}.csv"},
+    "partitions": "batch",
+    "id": "case",
+    "time": "decided",
+    "labels": {"source": {"kind": "csv", "path": "labels.csv"}, "id": "case", "time": "known"},
+}
 DRIFT = dg.AssetKey(["tiny", "drift_report"])
 PERFORMANCE = dg.AssetKey(["tiny", "performance_report"])
 
@@ -23,6 +30,7 @@ PERFORMANCE = dg.AssetKey(["tiny", "performance_report"])
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as found:
+        found.add_dynamic_partitions("tiny_batches", [BATCH])
         yield found
 
 
@@ -33,7 +41,7 @@ def serve(world: World, *, raised: float) -> None:
         age, income, region, outcome = line.split(",")
         served.append(f"{number},{DAY}T09:00:00Z,{age},{float(income) + raised},{region}")
         labels.append(f"{number},{outcome},2026-02-01T09:00:00Z")
-    (world.folder / f"served-{DAY}.csv").write_text("\n".join(served) + "\n")
+    (world.folder / f"served-{BATCH}.csv").write_text("\n".join(served) + "\n")
     (world.folder / "labels.csv").write_text("\n".join(labels) + "\n")
 
 
@@ -61,20 +69,20 @@ def checks(result: Any) -> dict[str, tuple[bool, str]]:
     }
 
 
-def test_day_beyond_its_limits_fails_its_check_shows_why_and_is_a_finding(
+def test_batch_beyond_its_limits_fails_its_check_shows_why_and_is_a_finding(
     made: tuple[World, Made], tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     world, _ = made
     serve(world, raised=40.0)
     result, guard = run(
-        world, tmp_path / "defs", instance, product={"monitoring": WATCHED_DAILY}, partition_key=DAY
+        world, tmp_path / "defs", instance, product={"monitoring": WATCHED}, partition_key=BATCH
     )
     assert result.success
     assert checks(result)["no_drift"] == (False, "ERROR")
     (drift,) = instance.fetch_materializations(DRIFT, limit=1).records
     made_of = drift.asset_materialization
     assert made_of is not None
-    assert made_of.partition == DAY
+    assert made_of.partition == BATCH
     shown = {name: each.value for name, each in made_of.metadata.items()}
     assert "income" in str(shown["verdict"])
     assert str(shown["plot"]).startswith("![drift](data:image/png;base64,")
@@ -116,9 +124,9 @@ def test_who_may_not_gets_no_report(
         world,
         tmp_path / "defs",
         instance,
-        product={"monitoring": WATCHED_DAILY},
+        product={"monitoring": WATCHED},
         options={"role": Role.VIEWER, "name": "mallory"},
-        partition_key=DAY,
+        partition_key=BATCH,
     )
     assert not result.success
     assert not result.get_asset_materialization_events()

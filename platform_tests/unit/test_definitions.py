@@ -143,6 +143,31 @@ def test_every_morning_the_day_before_and_the_day_whose_labels_have_come(tmp_pat
     assert due(datetime(2026, 1, 1, 6, tzinfo=UTC)) == []
 
 
+@pytest.mark.parametrize(
+    ("zone", "hour", "day"),
+    [("America/Los_Angeles", 14, "2026-02-09"), ("Pacific/Kiritimati", -8, "2026-02-09")],
+)
+def test_days_and_mornings_are_those_of_the_products_zone(
+    tmp_path: Path, zone: str, hour: int, day: str
+) -> None:
+    write_defs(tmp_path, monitoring=WATCHED | {"zone": zone})
+    tokens = RunTokens(KEY, clock=lambda: datetime.now(UTC))
+    defs = definitions(tmp_path, tokens=tokens)
+    schedule = defs.resolve_schedule_def("tiny_monitoring_schedule")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 6 * * *", zone)
+    morning = datetime(2026, 2, 10, tzinfo=UTC) + timedelta(hours=hour)
+    with dg.build_schedule_context(
+        scheduled_execution_time=morning,
+        repository_def=defs.get_repository_def(),
+        resources={"guard": Guard(closed, tokens=tokens)},
+    ) as context:
+        found = schedule.evaluate_tick(context).run_requests or ()
+    assert {each.partition_key for each in found} == {day}
+    days = defs.resolve_asset_graph().get(dg.AssetKey(["tiny", "drift_report"])).partitions_def
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    assert days.timezone == zone
+
+
 def test_batches_are_partitions_that_people_name(tmp_path: Path) -> None:
     batches = {name: WATCHED[name] for name in ("current",)} | {"partitions": "batch"}
     write_defs(tmp_path, monitoring=batches)

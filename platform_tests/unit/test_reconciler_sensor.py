@@ -23,6 +23,7 @@ from interlock.components.model_product.reconciler import (
     reconciler_sensor,
     runs_are_elsewhere,
 )
+from interlock.errors import ReconciliationIncomplete
 from interlock.governance.principal import Role
 from interlock.guard import Guard
 
@@ -106,6 +107,28 @@ def test_next_run_begins_before_the_last_one_ends(instance: dg.DagsterInstance) 
 
 def test_change_is_found_within_a_minute() -> None:
     assert timedelta(seconds=2 * SECONDS) <= timedelta(minutes=1)
+
+
+def test_look_that_was_not_complete_fails_the_tick_and_the_run(office: Office) -> None:
+    """After every other model was looked at."""
+    world: World = office.world
+    guard = Guard(lambda: world.workspace(name="operator", role=Role.VIEWER))
+    office.client.create_registered_model("! no key")
+    office.client.set_registered_model_alias("TinyModel", "champion", "1")
+    resources = {"guard": guard_resource(guard)}
+    with (
+        dg.DagsterInstance.ephemeral() as made,
+        dg.build_sensor_context(instance=made, resources=resources) as context,
+        pytest.raises(ReconciliationIncomplete, match="'! no key'"),
+    ):
+        reconciler_sensor(reconciler_job()).evaluate_tick(context)
+    assert office.champion() is None
+    definitions = dg.Definitions(jobs=[reconciler_job()], resources=resources)
+    with dg.DagsterInstance.ephemeral() as made:
+        done = definitions.resolve_job_def(RECONCILIATION_JOB).execute_in_process(
+            instance=made, raise_on_error=False
+        )
+    assert not done.success
 
 
 @pytest.mark.parametrize("seconds", [0, 1])

@@ -13,6 +13,7 @@ import pytest
 from product_fixtures import write_defs
 
 from interlock.adapters.tokens import RunTokens
+from interlock.components.model_product.report_presentation import COUNTS_METADATA
 from interlock.components.model_product.retraining import (
     FINDING_TAG,
     RETRAINING_TAG,
@@ -71,13 +72,17 @@ def look(instance: dg.DagsterInstance, folder: Path, **rules: int) -> Any:
     return sensor.evaluate_tick(context)
 
 
-def report(instance: dg.DagsterInstance, outcome: str, event: str = EVENT) -> None:
-    instance.report_runless_asset_event(
-        dg.AssetMaterialization(
-            dg.AssetKey(["tiny", "drift_report"]),
-            metadata={"outcome": outcome, "version": "1", EVENT_METADATA: event},
-        )
-    )
+def report(
+    instance: dg.DagsterInstance, outcome: str, *, day: str | None = None, counts: bool = True
+) -> None:
+    shown: dict[str, Any] = {
+        "outcome": outcome,
+        "version": "1",
+        EVENT_METADATA: EVENT,
+        COUNTS_METADATA: counts,
+    }
+    key = dg.AssetKey(["tiny", "drift_report"])
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=shown, partition=day))
 
 
 def start(instance: dg.DagsterInstance, **options: Any) -> None:
@@ -106,6 +111,24 @@ def test_finding_asks_for_a_training_as_the_scheduler(
     assert request.run_key == f"{EVENT}#0"
 
 
+def test_newest_day_decides_however_late_an_older_one_was_looked_at(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    report(instance, "drift", day="2026-11-03")
+    report(instance, "no drift", day="2026-11-02")
+    assert len(look(instance, tmp_path).run_requests) == 1
+
+
+def test_report_of_another_version_or_from_before_its_promotion_asks_for_nothing(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    report(instance, "drift", day="2026-11-03", counts=False)
+    assert look(instance, tmp_path).run_requests == []
+    report(instance, "drift", day="2026-11-03")
+    report(instance, "no drift", day="2026-11-03", counts=False)
+    assert len(look(instance, tmp_path).run_requests) == 1
+
+
 def test_request_on_record_keeps_the_next_one_waiting_after_a_restart(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -127,3 +150,16 @@ def test_training_since_the_finding_is_enough(instance: dg.DagsterInstance, tmp_
     time.sleep(0.01)
     start(instance, job="tiny_pipeline")
     assert "trained since" in look(instance, tmp_path).skip_message
+
+
+def test_failed_training_is_asked_for_again_under_a_key_of_its_own(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    report(instance, "drift")
+    (first,) = look(instance, tmp_path).run_requests
+    # Of this finding, and too long ago for the rules that keep requests apart.
+    start(instance, job="tiny_pipeline", tags={FINDING_TAG: EVENT})
+    (failed,) = instance.get_runs()
+    instance.report_run_failed(failed)
+    (again,) = look(instance, tmp_path).run_requests
+    assert again.run_key != first.run_key

@@ -19,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -29,6 +31,7 @@ from measuring import Row
 from run import print_table
 
 from interlock.adapters.directory import Person
+from interlock.adapters.object_store import ObjectStore
 from interlock.assembly import (
     open_authority,
     open_credentials,
@@ -53,6 +56,7 @@ MODULE = "interlock.definitions"
 WARM = 10  # requests to each server that are not counted
 DECISIONS = 2_000
 READY_SECONDS = 300.0
+BETWEEN = 0.02  # seconds; as long as the store rests between two mutations
 
 # What the page of an asset graph asks for, in the main.
 GRAPH = """{ assetNodes { id groupName opNames jobNames isPartitioned isMaterializable isObservable
@@ -155,6 +159,7 @@ def _measure(settings: Settings, folder: Path, pairs: int) -> list[Row]:
         rows += _compared("the graph of assets", GRAPH, (stock, governed), pairs, most=5.0)
         rows += _compared("the smallest query", SMALL, (stock, governed), pairs)
         rows.append(_audited((stock, governed), pairs))
+        rows.append(_one_put(store, settings, pairs))
     return rows
 
 
@@ -207,6 +212,24 @@ def _audited(servers: Pair, pairs: int) -> Row:
     more = guarded - plain
     text = f"{more:+.1f} ms ({guarded:.1f} ms, stock {plain:.1f} ms), embedded store"
     return Row("mutation with its two audit events", more, text, "at most 10 ms more", more <= 10)  # noqa: PLR2004
+
+
+def _one_put(store: ObjectStore, settings: Settings, puts: int) -> Row:
+    """What the store itself takes of a mutation: the answer waits for one record."""
+    until = utc_now() + timedelta(days=1)
+    taken = []
+    for number in range(puts):
+        time.sleep(BETWEEN)
+        put = partial(
+            store.put_new,
+            settings.audit_bucket,
+            f"bench/{number}",
+            bytes(1_000),
+            retain_until=until,
+        )
+        taken.append(1_000 * _timed(put))
+    put_ms = statistics.median(taken)
+    return Row("of that, one locked put into that store", put_ms, f"{put_ms:.1f} ms", "", None)
 
 
 def _alternate(query: str, servers: Pair, pairs: int) -> tuple[float, float]:

@@ -20,7 +20,8 @@ from typing import Any, Final
 
 from interlock.actions.evidence import verified_events
 from interlock.actions.workspace import Workspace
-from interlock.governance.audit import AuditRecord, Outcome, champion_ledger
+from interlock.errors import AuditError, EvidenceError
+from interlock.governance.audit import AuditRecord, Outcome, Stream, champion_ledger
 from interlock.governance.policy import Action
 
 CHAMPION: Final = "champion"
@@ -90,14 +91,13 @@ def history_of(workspace: Workspace, model: str) -> History:
         model: Registered model.
 
     Raises:
-        EvidenceError: The ledger does not verify.
-        AuditError: The model's name cannot be part of a key.
+        EvidenceError: The ledger does not verify, or none can be of that name.
         StoreError: The trail cannot be read.
     """
     here = workspace.authority.environment.value
     past = [History()]
     taken_back: set[str] = set()
-    for key, event in verified_events(workspace, champion_ledger(model)):
+    for key, event in verified_events(workspace, _ledger(model)):
         record = event.record
         if record.action not in _MOVES or record.environment != here:
             continue
@@ -114,6 +114,17 @@ def history_of(workspace: Workspace, model: str) -> History:
             if now.last_record in taken_back:
                 past.pop()
     return past[-1]
+
+
+def _ledger(model: str) -> Stream:
+    try:
+        return champion_ledger(model)
+    except AuditError as error:
+        raise EvidenceError(
+            f"no model of the platform can be named {model!r}: {error.message}",
+            remedy="delete it from MLflow, or rename it there; what products register is named "
+            "in their defs.yaml",
+        ) from error
 
 
 def _moved(now: History, key: str, record: AuditRecord) -> History:

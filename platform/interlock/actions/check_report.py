@@ -31,6 +31,8 @@ class Checked:
         page: The report as HTML.
         mlflow_run: The run that holds report and figures.
         figures_key: Where the figures are in the data bucket.
+        counts: Whether the version is the champion and the data such as it decides on; only then
+            does anything follow.
         suspension: What stands against the version's approval now; None where nothing does.
         event_key: The audit event of the check.
     """
@@ -40,6 +42,7 @@ class Checked:
     page: str
     mlflow_run: str
     figures_key: str
+    counts: bool
     suspension: Suspension | None
     event_key: str
 

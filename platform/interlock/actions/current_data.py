@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from interlock.actions.champions import history_of
 from interlock.actions.evidence import Upstream, fetch_accepted, require_text, require_validated
 from interlock.actions.files import require_digest_in
 from interlock.actions.ingest import require_permitted
@@ -23,7 +24,7 @@ from interlock.adapters.new_file import file_sha256
 from interlock.adapters.scored_rows import load_pipeline, scored_batches
 from interlock.adapters.sources import spool
 from interlock.errors import DataError
-from interlock.ml.monitoring import source_of
+from interlock.ml.monitoring import day_of, source_of
 from interlock.ml.source import ParquetSource, Source
 from interlock.product import ModelProduct
 
@@ -92,6 +93,28 @@ class Fetched:
     def evidence(self) -> dict[str, Any]:
         """What records say of it."""
         return {"data_hash": self.data_hash, "data": self.label, "upstream_event": self.event_key}
+
+
+def decides_on(workspace: Workspace, product: ModelProduct, version: str, current: Current) -> bool:
+    """Whether a version is the champion and data such as it decides on.
+
+    A file that somebody names is not, nor a day before its promotion: another version decided then,
+    or none.
+
+    Args:
+        workspace: Where the trail is.
+        product: Whose data it is.
+        version: Number of the version.
+        current: Which data.
+
+    Raises:
+        EvidenceError: The ledger of the champion's moves does not verify.
+    """
+    champion = history_of(workspace, product.model).champion
+    if isinstance(current, GivenFile) or champion is None or champion.version != version:
+        return False
+    day = day_of(current.partition) if isinstance(current, Declared) else None
+    return day is None or day >= champion.since.astimezone(product.watched.clock).date()
 
 
 def fetch(workspace: Workspace, product: ModelProduct, current: Current, scratch: Path) -> Fetched:
@@ -178,6 +201,7 @@ def scored(
             pipeline=pipeline,
             features=[each.name for each in reference.profile.plan.columns][:-1],
             null_values=product.contract.null_values,
+            decimal=product.contract.decimal,
             keep=keep,
         )
 

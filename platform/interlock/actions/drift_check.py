@@ -3,6 +3,9 @@
 Authorise, record, measure, record; then, where the product says that drift suspends, the version is
 the champion and the data its own, ``actions.suspend``. What is measured is ``ml.verdict``; which
 data, ``actions.current_data``; how the report looks, ``ml.drift_report``. ADR-0014.
+
+Scores of a snapshot are not judged: it is the one that the version was fitted on, or may hold its
+rows, and of those a model is surer than of any others. Features of it are.
 """
 
 from __future__ import annotations
@@ -19,21 +22,36 @@ from interlock.actions.check_report import (
     report_facts,
     require_rows,
 )
-from interlock.actions.current_data import Current, Declared, Fetched, GivenFile, fetch, scored
+from interlock.actions.current_data import (
+    Current,
+    Declared,
+    Fetched,
+    GivenFile,
+    NewestSnapshot,
+    decides_on,
+    fetch,
+    scored,
+)
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.suspend import Grounds, suspend
 from interlock.actions.workspace import Workspace
 from interlock.governance.policy import Action, Resource
 from interlock.ml.drift_document import drift_document, drift_sentence
 from interlock.ml.drift_report import render_drift_report
-from interlock.ml.model_reference import limits_of_scores
+from interlock.ml.model_reference import fitting_limits
+from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import to_bytes
+from interlock.ml.profile_parts import without
 from interlock.ml.profiles import TableProfile, profile_table
 from interlock.ml.verdict import DriftVerdict, Outcome, judge
 from interlock.product import ModelProduct
 
 CAUSE: Final = "drift"
 MAX_NAMED: Final = 100  # columns in an audit event
+_SURER: Final = (
+    "scores are not judged: the version may have been fitted on these rows, and of those it is "
+    "surer than of any others"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +62,13 @@ class DriftChecked(Checked):
         verdict: The verdict.
         current: The profile of the data now.
         data_hash: SHA-256 of that data.
+        notes: What was not judged, and why; one sentence each, without full stop.
     """
 
     verdict: DriftVerdict
     current: TableProfile
     data_hash: str
+    notes: tuple[str, ...]
 
     @property
     def sentence(self) -> str:
@@ -85,19 +105,19 @@ def check_drift(
     """
     resource = Resource("model", product.model)
     partition = current.partition if isinstance(current, Declared) else None
-    # A file that somebody names says nothing about what the champion decides on.
-    is_in_use = not isinstance(current, GivenFile)
     asked = {
         "check": CAUSE,
         "product": product.name,
         "partition": partition,
-        "in_use": is_in_use,
+        "in_use": not isinstance(current, GivenFile),
     }
     with workspace.authority.govern(
         Action.MODEL_MONITOR, resource, run, evidence=asked
     ) as governed:
         number = champion_or(workspace, product.model, version)
         governed.evidence |= {"model": product.model, "version": number}
+        counts = decides_on(workspace, product, number, current)
+        governed.evidence |= {"counts": counts}
         reference = require_reference(workspace, product.model, number)
         governed.evidence |= evidence_of(reference)
         with workspace.scratch_folder() as scratch:
@@ -110,11 +130,26 @@ def check_drift(
                 progress=lambda rows: run.progress(f"{rows:,} rows counted"),
             )
             require_rows(profile.rows, fetched.label)
-            limits = limits_of_scores(product.watched.drift)
-            verdict = judge(reference.profile, profile, limits)
-            run.report(drift_sentence(verdict))
-            page = _page(
-                workspace, product, reference, fetched=fetched, profile=profile, verdict=verdict
+            before, notes = reference.profile, list[str]()
+            if _may_be_fitted_on(reference, current, fetched):
+                before, profile = (without(each, {SCORE}) for each in (before, profile))
+                notes.append(_SURER)
+            limits, left_out = fitting_limits(product.watched.drift, before.plan)
+            notes += left_out
+            governed.evidence |= {"notes": notes}
+            verdict = judge(before, profile, limits)
+            for sentence in (*notes, drift_sentence(verdict)):
+                run.report(sentence)
+            facts = report_facts(
+                workspace, reference, data_hash=fetched.data_hash, held=reference.profile_hash
+            )
+            page = render_drift_report(
+                verdict,
+                title=f"{product.name}: {fetched.label} against {reference.label}",
+                facts=facts | {"not judged": "; ".join(notes) or "nothing was left out"},
+                reference=before,
+                current=profile,
+                withheld=product.protected,
             )
             kept = keep_report(
                 workspace,
@@ -123,7 +158,7 @@ def check_drift(
                 kind=CAUSE,
                 reference=reference,
                 page=page,
-                figures=drift_document(verdict),
+                figures=drift_document(verdict) | {"notes": notes},
                 metrics={
                     "drifted": float(len(verdict.drifted)),
                     "rows": float(verdict.rows[1]),
@@ -145,7 +180,7 @@ def check_drift(
             "limits_digest": hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         }
     suspension = None
-    if is_in_use and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
+    if counts and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,
             run,
@@ -163,31 +198,18 @@ def check_drift(
         reference=reference,
         current=profile,
         data_hash=fetched.data_hash,
+        notes=tuple(notes),
         partition=partition,
         page=page,
         mlflow_run=kept.mlflow_run,
         figures_key=kept.figures_key,
+        counts=counts,
         suspension=suspension,
         event_key=governed.event_key,
     )
 
 
-def _page(
-    workspace: Workspace,
-    product: ModelProduct,
-    reference: Reference,
-    *,
-    fetched: Fetched,
-    profile: TableProfile,
-    verdict: DriftVerdict,
-) -> str:
-    return render_drift_report(
-        verdict,
-        title=f"{product.name}: {fetched.label} against {reference.label}",
-        facts=report_facts(
-            workspace, reference, data_hash=fetched.data_hash, held=reference.profile_hash
-        ),
-        reference=reference.profile,
-        current=profile,
-        withheld=product.protected,
-    )
+def _may_be_fitted_on(reference: Reference, current: Current, fetched: Fetched) -> bool:
+    """Whether a version may have been fitted on rows of this data."""
+    learned_from = reference.record.evidence.get("data_hash")
+    return isinstance(current, NewestSnapshot) or fetched.data_hash == learned_from

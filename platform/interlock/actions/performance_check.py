@@ -24,7 +24,14 @@ from interlock.actions.check_report import (
     report_facts,
     require_rows,
 )
-from interlock.actions.current_data import Declared, Fetched, fetch, fetch_source, scored
+from interlock.actions.current_data import (
+    Declared,
+    Fetched,
+    decides_on,
+    fetch,
+    fetch_source,
+    scored,
+)
 from interlock.actions.reference import Reference, champion_or, require_reference
 from interlock.actions.suspend import Grounds, suspend
 from interlock.actions.workspace import Workspace
@@ -33,7 +40,7 @@ from interlock.errors import DataError
 from interlock.governance.policy import Action, Resource
 from interlock.ml.estimated_performance import WindowEstimate, estimate_windows
 from interlock.ml.label_join import JoinedLabels, join_labels
-from interlock.ml.monitoring import SCORE, Labels, source_of
+from interlock.ml.monitoring import SCORE, Labels, has_place, source_of
 from interlock.ml.performance import measure_performance
 from interlock.ml.performance_document import (
     findings_of,
@@ -116,6 +123,8 @@ def check_performance(
         labels = _declared(product)
         number = champion_or(workspace, product.model, version)
         governed.evidence |= {"model": product.model, "version": number}
+        counts = decides_on(workspace, product, number, current)
+        governed.evidence |= {"counts": counts}
         reference = require_reference(workspace, product.model, number)
         governed.evidence |= evidence_of(reference)
         with workspace.scratch_folder() as scratch:
@@ -152,7 +161,7 @@ def check_performance(
         governed.run = run.with_mlflow_run(kept.mlflow_run).ref
         governed.evidence |= {**kept.evidence, **_evidence(measured)}
     suspension = None
-    if report_is_beyond(report) and CAUSE in product.watched.suspend_on:
+    if counts and report_is_beyond(report) and CAUSE in product.watched.suspend_on:
         suspension = suspend(
             workspace,
             run,
@@ -174,6 +183,7 @@ def check_performance(
         page=page,
         mlflow_run=kept.mlflow_run,
         figures_key=kept.figures_key,
+        counts=counts,
         suspension=suspension,
         event_key=governed.event_key,
     )
@@ -213,6 +223,7 @@ def _measure(
         target=product.target,
         now=workspace.clock(),
         zone=watched.zone,
+        own=has_place(_declared(product).source),
     )
     settings = _settings(product)
     report = measure_performance(
@@ -229,7 +240,12 @@ def _measure(
 
 
 def _settings(product: ModelProduct) -> PerformanceSettings:
-    return product.watched.performance.model_copy(update={"cost": product.search.cost})
+    """As declared, with the product's costs and, where none is named, the zone of its days."""
+    watched = product.watched
+    told = {"zone": watched.clock.key, "cost": product.search.cost}
+    if "zone" in watched.performance.model_fields_set:
+        del told["zone"]
+    return watched.performance.model_copy(update=told)
 
 
 def _predictions(

@@ -112,6 +112,8 @@ class AuditLog:
         self._clock = clock
         self._writers: dict[Stream, _Writer] = {}
         self._writers_lock = threading.Lock()
+        # Its threads start with the first reads and end with this object.
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="audit")
 
     @property
     def location(self) -> str:
@@ -204,8 +206,7 @@ class AuditLog:
             StoreError: The events cannot be read.
         """
         slots = self._list(stream).streams.get(stream, ())
-        with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as pool:
-            return list(pool.map(self._fetch, _kept(slots)))
+        return list(self._readers.map(self._fetch, _kept(slots)))
 
     def verify(self, stream: Stream | None = None) -> TrailReport:
         """Whether the trail, or one stream of it, is intact.
@@ -356,12 +357,11 @@ class AuditLog:
 
     def _events(self, listing: Listing) -> Iterator[tuple[Stream, list[StoredEvent]]]:
         """The events of each stream, read by many threads across streams."""
-        with ThreadPoolExecutor(READERS, thread_name_prefix="audit") as pool:
-            for batch in batches(listing):
-                slots = [slot for stream in batch for slot in _kept(listing.streams[stream])]
-                found = {event.key: event for event in pool.map(self._fetch, slots)}
-                for stream in batch:
-                    yield stream, [found[slot.key] for slot in _kept(listing.streams[stream])]
+        for batch in batches(listing):
+            slots = [slot for stream in batch for slot in _kept(listing.streams[stream])]
+            found = {event.key: event for event in self._readers.map(self._fetch, slots)}
+            for stream in batch:
+                yield stream, [found[slot.key] for slot in _kept(listing.streams[stream])]
 
     def _fetch(self, slot: Slot) -> StoredEvent:
         version = slot.oldest.version_id if slot.oldest is not None else None

@@ -10,7 +10,8 @@ decided in ``actions``.
 - Whoever finds their lease taken over learns it: ``check`` and the end of the ``with`` block
   raise. Work that must not be done twice is guarded by conditional puts of its own; a lease
   saves effort and explains, it does not replace them.
-- Times are compared between machines: ``SKEW`` is what their clocks may differ.
+- Times are compared between machines: ``SKEW`` is what their clocks may differ. A lease that
+  ends later than any taking of it could is not believed: nobody blocks others for good.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class _Terms:
                 raise _unreadable(where, f"schema {document['schema']!r}")
             expires = datetime.fromisoformat(document["expires"]).astimezone(UTC)
             return cls(str(document["holder"]), str(document["token"]), expires)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise _unreadable(where, repr(error)) from error
 
 
@@ -201,7 +202,8 @@ class Lease:
         except ObjectMissing:
             return False  # given back just now
         found = _Terms.decode(body.data, where=self._where)
-        if found.expires + SKEW > self._clock():
+        now = self._clock()
+        if now - SKEW < found.expires <= now + self._ttl + SKEW:
             until = found.expires.astimezone(UTC).strftime("%H:%M:%S UTC")
             raise self._busy(f"{found.holder} holds it, at least until {until}")
         try:

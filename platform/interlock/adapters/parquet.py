@@ -49,7 +49,9 @@ def opened(path: Path) -> Iterator[pq.ParquetFile]:
     """
     try:
         # Without buffers of whole row groups, memory does not grow with their size.
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        file = pq.ParquetFile(
+            path, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
+        )
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             "the file is no Parquet file", remedy="name a Parquet file, or write it again"
@@ -157,6 +159,7 @@ class ParquetWriter:
             to_arrow(empty).schema,
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
+            write_page_checksum=True,
         )
 
     def _hand_over(self) -> None:
@@ -193,7 +196,23 @@ def to_arrow(frame: pl.DataFrame) -> pa.Table:
 
 
 def frame(table: pa.Table | pa.RecordBatch) -> pl.DataFrame:
-    """An Arrow table as a frame."""
+    """An Arrow table as a frame.
+
+    Raises:
+        SourceError: A column is of a type that no frame holds; Polars panics at it.
+    """
+    for field in table.schema:
+        if not _is_readable(field.type):
+            raise SourceError(
+                f"column {field.name!r} is of type {field.type}, whose numbers are too long to be "
+                "counted",
+                remedy="write it as a decimal of 38 digits at most, or leave it out of the file",
+            )
     result = pl.from_arrow(table)
     assert isinstance(result, pl.DataFrame)  # noqa: S101 - for the type checker: a table gives one
     return result
+
+
+def _is_readable(kind: pa.DataType) -> bool:
+    inner = (kind.field(place).type for place in range(kind.num_fields))
+    return not pa.types.is_decimal256(kind) and all(map(_is_readable, inner))

@@ -26,7 +26,7 @@ from interlock.adapters.profiling import (
 )
 from interlock.adapters.table_files import TableFile
 from interlock.errors import DataError, ProfileError
-from interlock.ml.column_values import type_name
+from interlock.ml.column_values import missing_rows, type_name
 from interlock.ml.profile_plan import (
     SAMPLE_ROWS,
     ColumnKind,
@@ -158,7 +158,7 @@ class _Planning:
             kind=self.wanted.kinds.get(column.name),
             role=self.wanted.roles.get(column.name, ColumnRole.FEATURE),
         )
-        return planned, column.null_count() / len(column)
+        return planned, missing_rows(column) / len(column)
 
 
 @dataclass(frozen=True)

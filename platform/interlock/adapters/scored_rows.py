@@ -46,6 +46,7 @@ def scored_batches(
     pipeline: Any,
     features: Sequence[str],
     null_values: Sequence[str] = (),
+    decimal: str = ".",
     keep: Sequence[str] = (),
 ) -> Iterator[pl.DataFrame]:
     """Rows of a file as the reference's columns, with ``SCORE``.
@@ -59,7 +60,9 @@ def scored_batches(
         pipeline: Scores a feature frame.
         features: The model's, in its order.
         null_values: Texts besides blanks that mean "no value".
-        keep: Further columns to hand on, as they were written.
+        decimal: Decimal mark of numbers written as text.
+        keep: Columns to hand on as they were written, in place of what the reference has of them:
+            a time without zone is not one of UTC.
 
     Yields:
         Batches with the plan's columns and those to keep.
@@ -68,7 +71,7 @@ def scored_batches(
         ProfileError: Columns are missing or of another type.
         SourceError: The bytes are not what the source declares, or a value is of another type.
     """
-    file = typed_as(TableFile(path, null_values=tuple(null_values)), plan)
+    file = typed_as(TableFile(path, null_values=tuple(null_values), decimal=decimal), plan)
     names = [column.name for column in plan.columns if column.name != SCORE]
     texts = {column.name for column in plan.columns if column.family is Family.TEXT}
     rows = 0
@@ -84,8 +87,8 @@ def scored_batches(
         )
         check_schema(plan, {**table.schema, SCORE: pl.Float64()})
         rows += raw.height
-        kept = [raw[name] for name in dict.fromkeys(keep) if name not in names]
-        yield table.with_columns(score_rows(pipeline, table, plan, features), *kept)
+        score = score_rows(pipeline, table, plan, features)
+        yield table.with_columns(score, *(raw[name] for name in dict.fromkeys(keep)))
 
 
 def score_rows(

@@ -44,6 +44,7 @@ class TableFile:
         delimiter: Of CSV.
         encoding: Of CSV.
         null_values: Texts of CSV besides blanks that mean "no value".
+        decimal: Decimal mark of CSV.
         types: Of a CSV's columns, where known; see ``typed_as``.
         clocks: Columns of a CSV that are clock times without a zone.
     """
@@ -53,6 +54,7 @@ class TableFile:
     delimiter: str = ","
     encoding: str = "utf-8"
     null_values: tuple[str, ...] = ()
+    decimal: str = "."
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     clocks: frozenset[str] = frozenset()
 
@@ -170,7 +172,7 @@ def _guess(file: TableFile, texts: pl.Series) -> ColumnType:
     if texts.dtype != pl.String:
         return ColumnType.TEXT  # it was typed already
     for guess in _GUESSES:
-        found = read_column(texts, guess, null_values=file.null_values)
+        found = read_column(texts, guess, null_values=file.null_values, decimal=file.decimal)
         if not found.wrong.any() and not found.missing.all():
             return guess
     return ColumnType.TEXT
@@ -185,7 +187,7 @@ def typed(file: TableFile, texts: pl.Series, *, rows_before: int = 0) -> pl.Seri
     known = file.types.get(texts.name)
     if known is None:
         return texts
-    found = read_column(texts, known, null_values=file.null_values)
+    found = read_column(texts, known, null_values=file.null_values, decimal=file.decimal)
     if found.wrong.any():
         row = rows_before + int(found.wrong.arg_true()[0]) + 1
         raise SourceError(

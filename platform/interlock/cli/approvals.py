@@ -11,9 +11,11 @@ from rich.console import RenderableType
 
 from interlock.actions.waiting import Waiting, known_models, waiting
 from interlock.cli import view
+from interlock.cli.app import FAILURE, OK
 from interlock.cli.entering import opened
 from interlock.cli.next_steps import call
 from interlock.cli.verb import Result, Terminal, verb
+from interlock.errors import EvidenceError
 
 
 @verb("approvals")
@@ -25,12 +27,19 @@ def command(terminal: Terminal, model: str | None) -> Result:
     asks no permission.
     """
     with opened(terminal) as workspace:
-        models = (model,) if model else known_models(workspace)
-        found = [each for name in models for each in waiting(workspace, name)]
+        found: list[Waiting] = []
+        problems: list[str] = []
+        for name in (model,) if model else known_models(workspace):
+            try:
+                found += waiting(workspace, name)
+            except EvidenceError as error:
+                problems.append(f"{name}: {error}")
     shown: list[RenderableType] = [part for each in found for part in _shown(each)]
     return Result(
         {"waiting": [_document(each) for each in found]},
         view=shown or [view.heading("Nothing waits", "see `interlock audit list`")],
+        notes=problems,
+        code=FAILURE if problems else OK,
     )
 
 

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 import click
 
+from interlock.adapters.table_files import PARQUET_ENDINGS, TableFile
 from interlock.cli import drift_view
 from interlock.cli.app import DRIFT, OK
 from interlock.cli.bar import bar_on, count_on
-from interlock.cli.drift_files import compare_files, table_file
+from interlock.cli.drift_files import compare_files
 from interlock.cli.entering import opened
 from interlock.cli.verb import Result, Terminal, verb
 from interlock.errors import DataError, EvidenceError, InterlockError
@@ -34,7 +35,6 @@ from interlock.product import ModelProduct
 _VERSION: Final = re.compile(
     r"(models:/)?(?P<model>[A-Za-z][\w.-]*)?([@](?P<alias>[\w-]+)|/(?P<version>\d+))?|(?P<bare>\d+)"
 )
-_PARQUET: Final = frozenset({".parquet", ".pq"})
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ def _against_file(
     jobs: int,
 ) -> Result:
     product = None if name is None else _product(name, None)
-    missing = product.contract.null_values if product else ()
+    like = _as_written(product)
     with bar_on(terminal.err, "counting") as progress:
         found = compare_files(
-            table_file(reference, null_values=missing),
-            [table_file(path, null_values=missing) for path in files],
+            replace(like, path=reference),
+            [replace(like, path=path) for path in files],
             limits=product.watched.drift if product else DriftLimits(),
             jobs=jobs,
             progress=progress,
@@ -243,7 +243,11 @@ def _result(
 
 def _named(reference: str) -> _Named:
     found = _VERSION.fullmatch(reference)
-    if found is None or not reference or Path(reference).suffix in (".bin", ".csv", *_PARQUET):
+    if (
+        found is None
+        or not reference
+        or Path(reference).suffix in (".bin", ".csv", *PARQUET_ENDINGS)
+    ):
         msg = f"{reference!r} is neither a file here nor MODEL, MODEL@ALIAS, MODEL/3 or 3"
         raise click.BadParameter(msg, param_hint="--reference")
     return _Named(found["model"], found["alias"], found["version"] or found["bare"])
@@ -274,15 +278,33 @@ def _given(product: ModelProduct, files: Sequence[Path]) -> Any:
     from interlock.actions.current_data import GivenFile
 
     def source(path: Path) -> Source:
-        if path.suffix in _PARQUET:
+        if path.suffix in PARQUET_ENDINGS:
             return ParquetSource(kind="parquet", path=path.name)
-        told = product.watched.current or product.source
-        if isinstance(told, CsvSource):
-            return told.model_copy(update={"path": path.name})
-        return CsvSource(kind="csv", path=path.name)
+        return _csv_of(product).model_copy(update={"path": path.name})
 
     first, *others = (GivenFile(path, source(path)) for path in files)
     return replace(first, more=tuple(others))
+
+
+def _csv_of(product: ModelProduct) -> CsvSource:
+    """How the product's own CSV is written; the usual way where it has none."""
+    told = product.watched.current or product.source
+    return told if isinstance(told, CsvSource) else CsvSource(kind="csv", path="given")
+
+
+def _as_written(product: ModelProduct | None) -> TableFile:
+    """How files are read: as the product writes its own, the usual way without one."""
+    like = TableFile(Path())
+    if product is None:
+        return like
+    source, contract = _csv_of(product), product.contract
+    return replace(
+        like,
+        delimiter=source.delimiter,
+        encoding=source.encoding,
+        null_values=contract.null_values,
+        decimal=contract.decimal,
+    )
 
 
 def _label(files: Sequence[Path]) -> str:

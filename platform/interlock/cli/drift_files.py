@@ -7,7 +7,7 @@ whose check is recorded, is ``actions.drift_check``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from interlock.adapters.profiling import RefusedFile, profile_files
 from interlock.adapters.table_files import PARQUET_ENDINGS, TableFile
 from interlock.errors import DataError, ProfileError
 from interlock.ml.drift_limits import DriftLimits
+from interlock.ml.model_reference import limits_of_scores
 from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import MAGIC, MAX_PACKED, from_bytes
 from interlock.ml.profile_parts import without
@@ -149,9 +150,9 @@ def _columns(files: Sequence[TableFile]) -> list[list[str]]:
 
 
 def _fitting(limits: DriftLimits, reference: TableProfile) -> DriftLimits:
-    """The limits without one for scores, where these are not compared."""
+    """The limits as they are for scores, or without one where these are not compared."""
     if any(column.name == SCORE for column in reference.plan.columns):
-        return limits
+        return limits_of_scores(limits)
     columns = {name: own for name, own in limits.columns.items() if name != SCORE}
     return limits.model_copy(update={"columns": columns})
 
@@ -164,8 +165,3 @@ def _hash(path: Path) -> str:
             f"{path} cannot be read ({error.strerror or error})",
             remedy="check that it exists and may be read",
         ) from error
-
-
-def table_file(path: Path, *, null_values: Sequence[str] = (), delimiter: str = ",") -> TableFile:
-    """A file as it is read here; its name in messages is the path that was typed."""
-    return replace(TableFile(path), null_values=tuple(null_values), delimiter=delimiter)

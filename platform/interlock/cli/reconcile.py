@@ -6,8 +6,7 @@ from typing import Any
 
 import click
 
-from interlock.actions.reconcile import Reconciled, reconcile
-from interlock.actions.waiting import known_models
+from interlock.actions.reconcile import Reconciled, reconcile_all
 from interlock.assembly import process_context
 from interlock.cli import view
 from interlock.cli.app import FAILURE, OK
@@ -26,13 +25,13 @@ def command(terminal: Terminal, models: tuple[str, ...]) -> Result:
     """
     with opened(terminal) as workspace:
         context = process_context("reconcile", terminal.say)
-        found = [
-            reconcile(workspace, context, model) for model in models or known_models(workspace)
-        ]
+        found = reconcile_all(workspace, context, models)
     changed = [each for each in found if each.findings]
-    bad = any(each.tampering or each.failed for each in found)
+    failed = [f"{each.model}: {why}" for each in found for why in each.failed]
     shown: list[Any] = [
-        view.heading("Every alias and tag is as the audit trail says") if not changed else ""
+        view.heading("Every alias and tag is as the audit trail says")
+        if not changed and not failed
+        else ""
     ]
     for each in changed:
         shown += [view.heading(each.model), view.table(("found", "what became of it"), _rows(each))]
@@ -40,8 +39,8 @@ def command(terminal: Terminal, models: tuple[str, ...]) -> Result:
     return Result(
         {"models": [_document(each) for each in found]},
         view=shown,
-        notes=[f"{name}: a move of the champion is under way" for name in in_flight],
-        code=FAILURE if bad else OK,
+        notes=[*failed, *(f"{name}: a move of the champion is under way" for name in in_flight)],
+        code=FAILURE if failed or any(each.tampering for each in found) else OK,
     )
 
 
@@ -58,6 +57,6 @@ def _document(found: Reconciled) -> dict[str, Any]:
         "tampering": found.tampering,
         "put_back": found.put_back,
         "failed": found.failed,
-        "in_flight": found.in_flight,
+        "in_flight": bool(found.in_flight),
         "audit_event": found.event_key or None,
     }

@@ -111,17 +111,18 @@ def measure_pair(reference: Joint, current: Joint) -> Measured:
 
 
 def measure_dependence(
-    names: Sequence[str], reference: Comoments, current: Comoments
+    names: Sequence[str], reference: Comoments, current: Comoments, *, limit: float
 ) -> tuple[str, Measured]:
-    """The correlation that changed most, and which it is.
+    """The correlation whose change is judged, and which it is; see ``ml.dependence``.
 
     Args:
         names: Of the columns that both are of.
         reference: How they varied together before.
         current: How they do now.
+        limit: Cohen's q from which on a change counts.
     """
     rows = (reference.rows, current.rows)
-    shift = dependence_shift(reference, current)
+    shift = dependence_shift(reference, current, limit=limit)
     if shift is None:
         return "correlations", Measured({}, {}, rows, rows)
     left, right = (names[place] for place in shift.pair)
@@ -130,17 +131,20 @@ def measure_dependence(
     return name, Measured(measured, {Test.CORRELATION: shift.p_value}, rows, rows)
 
 
-def coarse_groups(counts: Counts) -> Counts:
-    """Which of ``COARSE_BINS`` groups of about equal rows each bin of a grid is in.
+def coarse_groups(counts: Counts, rows: int) -> Counts:
+    """Which group of about equal rows each bin of a grid is in.
 
-    A grid bin of more than a tenth of the rows fills a group, or more than one.
+    There are ``COARSE_BINS`` groups; of few rows fewer, so that each expects enough of them. A
+    grid bin of more than a group's share fills a group, or more than one.
 
     Args:
         counts: Rows per bin of the reference, at least one row in all.
+        rows: Of the smaller side.
     """
+    wanted = min(COARSE_BINS, max(1, int(rows / (distances.MIN_EXPECTED + 1))))
     until = np.cumsum(counts)
     middle = (until - counts / 2) / until[-1]
-    groups = np.minimum((middle * COARSE_BINS).astype(np.int64), COARSE_BINS - 1)
+    groups = np.minimum((middle * wanted).astype(np.int64), wanted - 1)
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
@@ -159,7 +163,7 @@ def _measure_numbers(
     ks = distances.kolmogorov_smirnov(reference.counts, current.counts, single=single)
     statistics |= {Statistic.KS: ks.statistic, Statistic.KS_UPPER: ks.upper}
     p_values |= {Test.KS: ks.p_value}
-    groups = coarse_groups(reference.counts)
+    groups = coarse_groups(reference.counts, min(rows))
     before = np.bincount(groups, weights=reference.counts).astype(np.int64)
     after = np.bincount(groups, weights=current.counts).astype(np.int64)
     over_bins, tested = _over_bins(before, after)
@@ -203,16 +207,16 @@ def _measure_categories(
 
 
 def _over_bins(before: Counts, after: Counts) -> tuple[dict[Statistic, float], dict[Test, float]]:
+    found = distances.over_bins(before, after)
     statistics = {
-        Statistic.PSI: distances.population_stability_index(before, after),
-        Statistic.JENSEN_SHANNON: distances.jensen_shannon(before, after),
-        Statistic.TOTAL_VARIATION: distances.total_variation(before, after),
+        Statistic.PSI: found.psi,
+        Statistic.JENSEN_SHANNON: found.jensen_shannon,
+        Statistic.TOTAL_VARIATION: found.total_variation,
     }
-    tested = distances.chi_square(before, after)
-    if tested is None:
+    if found.tested is None:
         return statistics, {Test.CHI_SQUARE: 1.0}
-    statistics[Statistic.CHI_SQUARE] = tested.statistic
-    return statistics, {Test.CHI_SQUARE: tested.p_value}
+    statistics[Statistic.CHI_SQUARE] = found.tested.statistic
+    return statistics, {Test.CHI_SQUARE: found.tested.p_value}
 
 
 def _missing(

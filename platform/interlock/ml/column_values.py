@@ -71,6 +71,12 @@ def tally(column: pl.Series) -> dict[str, int]:
     return found
 
 
+def missing_rows(column: pl.Series) -> int:
+    """Rows without a value: null, or NaN among numbers."""
+    nan = int(column.is_nan().sum()) if column.dtype.is_float() else 0
+    return column.null_count() + nan
+
+
 def numbers_of(column: pl.Series) -> pl.Series:
     """A column's numbers: as they are; days since 1970; microseconds since 1970 or midnight."""
     if isinstance(column.dtype, pl.Datetime):

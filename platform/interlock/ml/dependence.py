@@ -3,10 +3,13 @@
 The method: correlations of the two samples are compared pair by pair with variances that hold
 for any distribution (Steiger and Hakstian 1982, "The asymptotic distribution of elements of a
 correlation matrix", asymptotically distribution-free), and the greatest of all standardised
-differences is judged, as Cai, Liu and Xia (2013, JASA 108) do for covariances; the bound over
+differences is tested, as Cai, Liu and Xia (2013, JASA 108) do for covariances; the bound over
 all pairs is Bonferroni's. It finds what no column shows alone, and it names the pair. The
 effect is Cohen's q, the difference of Fisher's z (Cohen 1988, "Statistical Power Analysis",
 ch. 4: 0.1 small, 0.3 medium, 0.5 large).
+
+Drift wants size and significance of one and the same pair. So where the effect of some pairs
+reaches the limit, the surest of these stands for all: if it is no drift, no other pair is.
 
 Numbers are winsorised at four robust deviations before (``ml.joint_profiles``), so that the
 fourth moments that the variances are made of exist.
@@ -25,19 +28,23 @@ from interlock.ml.joint_profiles import Comoments
 Floats = npt.NDArray[np.float64]
 
 _NEAR_ONE: Final = 1 - 1e-9  # a perfect correlation has no finite Fisher's z
+# From here on, a variance inflation factor of 10, two columns are called collinear (Marquardt 1970,
+# "Generalized inverses, ridge regression"): one tells what the other does, and a model sees no
+# difference between 0.997 and 0.999, of which Fisher's z makes half a unit.
+COLLINEAR: Final = 0.9**0.5
 
 
 @dataclass(frozen=True)
 class DependenceShift:
-    """The greatest change of a correlation.
+    """The change of a correlation that is judged.
 
     Attributes:
         pair: Places of the two columns among those followed.
         before: Their correlation in the reference, in [-1, 1].
         after: Their correlation in the current data.
-        q: Cohen's q of the two, ≥ 0.
+        q: Cohen's q of the two, ≥ 0; of correlations beyond ``COLLINEAR``, as of this one.
         statistic: The difference of Fisher's z, standardised.
-        p_value: Of the greatest of all pairs, after Bonferroni.
+        p_value: Of one as great among all pairs, after Bonferroni.
     """
 
     pair: tuple[int, int]
@@ -48,15 +55,19 @@ class DependenceShift:
     p_value: float
 
 
-def dependence_shift(reference: Comoments, current: Comoments) -> DependenceShift | None:
+def dependence_shift(
+    reference: Comoments, current: Comoments, *, limit: float
+) -> DependenceShift | None:
     """How far the correlations of some columns moved.
 
     Args:
         reference: At least two columns.
         current: Of the same columns.
+        limit: Cohen's q from which on a change counts.
 
     Returns:
-        The pair that is judged; None where no pair of columns varies on both sides.
+        The pair whose change is surest, of those that reach the limit where any does; None where
+        no pair of columns varies on both sides.
     """
     from scipy.special import ndtr
 
@@ -70,16 +81,18 @@ def dependence_shift(reference: Comoments, current: Comoments) -> DependenceShif
         return None
     rows, columns = rows[known], columns[known]
     p, q = before[rows, columns], after[rows, columns]
-    change = np.abs(np.arctanh(q) - np.arctanh(p))
+    before_z, after_z = (np.arctanh(np.clip(r, -COLLINEAR, COLLINEAR)) for r in (p, q))
+    effect = np.abs(after_z - before_z)
     spread = np.sqrt(spread_before[rows, columns] + spread_after[rows, columns])
-    standardised = change / spread
-    most = int(standardised.argmax())
+    standardised = np.abs(np.arctanh(q) - np.arctanh(p)) / spread
+    large = effect >= limit
+    most = int(np.where(large | ~large.any(), standardised, -1).argmax())
     p_value = min(1.0, 2 * float(ndtr(-standardised[most])) * len(rows))
     return DependenceShift(
         pair=(int(rows[most]), int(columns[most])),
         before=float(p[most]),
         after=float(q[most]),
-        q=float(change[most]),
+        q=float(effect[most]),
         statistic=float(standardised[most]),
         p_value=p_value,
     )

@@ -10,6 +10,10 @@ the current one is of the reference's. Tests hold for counts, whatever the bins:
   (Noether 1963, "Note on the Kolmogorov statistic in the discrete case").
 - Chi-square is a test of counts. Bins whose edges are quantiles of one of the samples change
   nothing asymptotically (Bofinger 1973, "Goodness-of-fit test using sample quantiles").
+
+Every bin adds noise to PSI, Jensen-Shannon's distance and total variation, so that among very
+many bins two samples of one distribution lie far apart. What ``over_bins`` gives is therefore
+taken over bins that can be told apart, less what chance alone adds.
 """
 
 from __future__ import annotations
@@ -49,6 +53,75 @@ class TestResult:
 
     statistic: float
     p_value: float
+
+
+@dataclass(frozen=True)
+class OverBins:
+    """How far two tallies are apart, less what chance alone adds.
+
+    Attributes:
+        psi: Population stability index, ≥ 0.
+        jensen_shannon: In [0, 1].
+        total_variation: In [0, 1].
+        tested: Pearson's test; None where there are fewer than two bins that can be told apart,
+            and all distances are 0.
+    """
+
+    psi: float
+    jensen_shannon: float
+    total_variation: float
+    tested: TestResult | None
+
+
+def over_bins(reference: Counts, current: Counts) -> OverBins:
+    """Distances of two tallies over bins that can be told apart, and the test of both.
+
+    Where nothing moved chi-square is k - 1 on average, over k bins. What it is more than that is
+    the share of it that chance does not explain, 1 - (k - 1) / chi-square or 0: so Bergsma (2013,
+    "A bias-correction for Cramér's V and Tschuprow's T") takes phi-square, and it is the
+    shrinkage of James and Stein (1961) but for one degree of freedom. PSI and Jensen-Shannon's
+    divergence are multiples of chi-square to the second order (Yurdakul 2018, "Statistical
+    properties of population stability index"), so each keeps that share; distances, which are
+    their roots, keep its root. Of few bins and many rows the share is 1 in all but name.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+    """
+    before, after = common_bins(reference, current)
+    tested = chi_square(before, after)
+    if tested is None:
+        return OverBins(0.0, 0.0, 0.0, None)
+    chance = len(before) - 1
+    share = 1 - chance / tested.statistic if tested.statistic > chance else 0.0
+    return OverBins(
+        psi=share * population_stability_index(before, after),
+        jensen_shannon=float(np.sqrt(share)) * jensen_shannon(before, after),
+        total_variation=float(np.sqrt(share)) * total_variation(before, after),
+        tested=tested,
+    )
+
+
+def common_bins(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
+    """Two tallies over bins that can be told apart, which are as many.
+
+    Bins that expect fewer than ``MIN_EXPECTED`` rows on either side share one (Cochran 1954);
+    where these are too few even together, they join the most frequent. Empty bins are left out.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+    """
+    table = np.stack([reference, current])
+    rows = table.sum(axis=1)
+    expected = table.sum(axis=0) * (rows.min() / rows.sum())
+    rare = expected < MIN_EXPECTED
+    kept, rest = table[:, ~rare], table[:, rare].sum(axis=1)
+    if kept.shape[1] and expected[rare].sum() < MIN_EXPECTED:
+        kept[:, kept.sum(axis=0).argmax()] += rest
+    elif rest.any():
+        kept = np.column_stack([kept, rest])
+    return kept[0], kept[1]
 
 
 def kolmogorov_smirnov(
@@ -171,34 +244,23 @@ def scaled_wasserstein(
 def chi_square(reference: Counts, current: Counts) -> TestResult | None:
     """Pearson's test that two tallies are of one distribution; K. Pearson 1911.
 
-    Bins that expect fewer than ``MIN_EXPECTED`` rows on either side share one (Cochran 1954).
-
     Args:
         reference: Rows per bin, shape (bins,).
         current: Rows per bin, shape (bins,).
 
     Returns:
-        The statistic and its asymptotic p-value; None where fewer than two bins are left.
+        The statistic over ``common_bins`` and its asymptotic p-value; None where fewer than two
+        bins are left.
     """
     from scipy.special import chdtrc
 
-    n, m = int(reference.sum()), int(current.sum())
-    if not n or not m:
+    rows = np.array([reference.sum(), current.sum()])
+    if not rows.all():
         return None
-    both = reference + current
-    rare = both * (min(n, m) / (n + m)) < MIN_EXPECTED
-    table = np.stack([reference, current])
-    kept = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)]).astype(np.float64)
-    totals = kept.sum(axis=0)
-    if 0 < totals[-1] * (min(n, m) / (n + m)) < MIN_EXPECTED and kept.shape[1] > 1:
-        # Too few even together: they join the most frequent.
-        most = int(totals[:-1].argmax())
-        kept[:, most] += kept[:, -1]
-        kept[:, -1] = 0
-    kept = kept[:, kept.sum(axis=0) > 0]
+    kept = np.stack(common_bins(reference, current))
     if kept.shape[1] < 2:  # noqa: PLR2004 - one bin cannot move
         return None
-    expected = np.outer([n, m], kept.sum(axis=0)) / (n + m)
+    expected = np.outer(rows, kept.sum(axis=0)) / rows.sum()
     statistic = float((((kept - expected) ** 2) / expected).sum())
     return TestResult(statistic, float(chdtrc(kept.shape[1] - 1, statistic)))
 

@@ -6,6 +6,7 @@ How they are used is ``ml.verdict``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -75,7 +76,7 @@ class DriftLimits(BaseModel):
         columns: Limits of columns by name; of others, ``default``.
         default: Limits of columns not named.
         pairs: PSI of the joint distribution of a named pair.
-        correlation: Cohen's q of the correlation that changed most; None leaves it out.
+        correlation: Cohen's q of the change of any correlation; None leaves them out.
         significance: Greatest chance of a false alarm in a verdict.
         correction: For many tests at once.
         min_rows: Values that a column needs on both sides.
@@ -96,3 +97,13 @@ class DriftLimits(BaseModel):
     def of(self, column: str) -> ColumnLimits:
         """Limits of a column."""
         return self.columns.get(column, self.default)
+
+    def judges(self, columns: Iterable[str], *, pairs: bool) -> bool:
+        """Whether anything is held against a limit.
+
+        Args:
+            columns: Of the data.
+            pairs: Whether joint distributions of pairs are counted.
+        """
+        together = self.correlation is not None or (pairs and self.pairs is not None)
+        return together or any(limit is not None for name in columns for _, limit in self.of(name))

@@ -48,8 +48,10 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "Jensen-Shannon": "distance of the shares over the same bins, base 2, 0 to 1",
     "Wasserstein": "how far the rows moved on average, in standard deviations of the reference",
     "total variation": "share of rows that would have to change their category, 0 to 1",
+    "PSI, Jensen-Shannon, total variation": "less what chance alone adds over as many bins",
     "missing values, new categories": "change of their share of rows, Cohen's h",
-    "correlation": "change of the correlation that changed most, Cohen's q",
+    "correlation": "surest change of a correlation, of those that reach the limit where any does; "
+    "Cohen's q",
     "p": "how often chance alone gives as large a distance; “corrected” for all tests made",
 }
 _CORRECTIONS: Final = {

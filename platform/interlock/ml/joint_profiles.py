@@ -18,11 +18,32 @@ Counts = npt.NDArray[np.int64]
 
 FIXED_POINT: Final = 32  # steps per robust standard deviation
 LARGEST: Final = 128  # steps, that is 4 deviations; farther values are set there
-# Rows of a batch of 32,768 that are multiplied, spread evenly. Of a million rows these are
+# Rows of a batch of 32,768 that are multiplied, see ``spread_rows``. Of a million rows these are
 # 125,000, which find a change of a correlation by 0.02.
 BATCH_PRODUCTS: Final = 4_096
+_GOLDEN: Final = 0.6180339887498949  # its multiples modulo 1 lie more evenly than any other's
 # A product of four is at most 2**28, so that sums of 2**33 rows stay below 2**61.
 MAX_ROWS: Final = 1 << 33
+
+
+def spread_rows(height: int) -> Counts:
+    """Which rows of a batch are multiplied: one of each few in a row, every time another of them.
+
+    Every eighth row would see one of eight kinds alone where kinds take turns, e.g. weekdays. The
+    place among the few follows multiples of the golden ratio modulo 1, which are spread evenly
+    (Weyl 1916; Niederreiter 1992, "Random Number Generation and Quasi-Monte Carlo Methods",
+    ch. 3) and the same on every machine.
+
+    Args:
+        height: Rows of the batch.
+
+    Returns:
+        At most ``BATCH_PRODUCTS`` places, ascending; all rows where these are no more.
+    """
+    step = max(1, -(-height // BATCH_PRODUCTS))
+    turns = np.arange(-(-height // step))
+    places = turns * step + (turns * _GOLDEN % 1 * step).astype(np.int64)
+    return places[places < height]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ DELAY_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 """Quantiles kept of the delay of labels."""
 
 _ROW, _WHY = "__row", "__why"
+_SAME_IDS = "see that both tables write the same id in the same way"
 
 
 class Reason(StrEnum):
@@ -154,6 +155,7 @@ def join_labels(
     target: Target,
     now: datetime,
     zone: str | None = None,
+    own: bool = True,
 ) -> JoinedLabels:
     """Join labels to predictions by id.
 
@@ -164,13 +166,16 @@ def join_labels(
         target: The two classes. Its values are compared as text, so that 1, 1.0 and "1" agree.
         now: The current time, with a zone.
         zone: IANA zone that times without one are meant in; none refuses them.
+        own: Whether the labels are meant to be of these predictions alone. Among labels of others
+            too, those of these may all still be to come: that none joins is then a finding.
 
     Returns:
         The joined table and the account of all rows.
 
     Raises:
         DataError: Missing or reserved columns, ids of different kinds, times without zone,
-            labels of which none is of the two classes, ids of which none joins.
+            labels of which none is of the two classes, ids of which none joins though they are
+            of these predictions.
     """
     _require_columns(predictions, PREDICTION_COLUMNS, side="predictions", reserved=ADDED_COLUMNS)
     _require_columns(labels, LABEL_COLUMNS, side="labels", reserved=())
@@ -183,8 +188,9 @@ def join_labels(
     kept = made.filter(pl.col(_WHY).is_null())
     told = _matched(told, made, kept)
     usable = told.filter(pl.col(_WHY).is_null())
-    if labels.height and kept.height:
-        _require_common_ids(told)
+    none_joins = _none_joins(kept, told)
+    if none_joins and own:
+        raise DataError(none_joins, remedy=f"{_SAME_IDS}, or pass the labels of these predictions")
     table = _with_outcomes(kept, usable, told).drop(_ROW, _WHY)
     sides = _side(made), _side(told)
     delay = _delays(table)
@@ -194,7 +200,7 @@ def join_labels(
         labels=sides[1],
         set_aside=pl.concat([_refused(made, "predictions"), _refused(told, "labels")]),
         delay=delay,
-        findings=tuple(_findings(*sides, table, delay)),
+        findings=tuple(_findings(*sides, table, delay, none_joins)),
     )
 
 
@@ -298,13 +304,10 @@ def _matched(told: pl.DataFrame, made: pl.DataFrame, kept: pl.DataFrame) -> pl.D
     return both.with_columns(pl.coalesce(pl.col(_WHY), found))
 
 
-def _require_common_ids(told: pl.DataFrame) -> None:
-    if told["known"].is_null().all():
-        raise DataError(
-            f"none of the {told.height:,} labels has the id of a prediction",
-            remedy="see that both tables write the same id in the same way, or pass the labels "
-            "of these predictions",
-        )
+def _none_joins(kept: pl.DataFrame, told: pl.DataFrame) -> str | None:
+    if kept.height and told.height and told["known"].is_null().all():
+        return f"none of the {told.height:,} labels has the id of a prediction"
+    return None
 
 
 def _with_outcomes(kept: pl.DataFrame, usable: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
@@ -369,8 +372,14 @@ def _delays(table: pl.DataFrame) -> DelayDistribution | None:
 
 
 def _findings(
-    predictions: Side, labels: Side, table: pl.DataFrame, delay: DelayDistribution | None
+    predictions: Side,
+    labels: Side,
+    table: pl.DataFrame,
+    delay: DelayDistribution | None,
+    none_joins: str | None,
 ) -> Iterator[str]:
+    if none_joins:
+        yield f"{none_joins}; if they are not all still to come, {_SAME_IDS}"
     for name, side in (("predictions", predictions), ("labels", labels)):
         for reason, rows in side.set_aside.items():
             yield f"{rows:,} of {side.rows:,} {name} {_SENTENCES[reason]}"

@@ -26,7 +26,7 @@ from interlock.ml.drift_limits import DriftLimits
 from interlock.ml.evaluation import CostMatrix
 from interlock.ml.monitoring import SCORE
 from interlock.ml.performance_reference import PerformanceReference, measure_reference
-from interlock.ml.profile_plan import ColumnRole
+from interlock.ml.profile_plan import ColumnRole, ProfilePlan
 from interlock.ml.profiles import TableProfile, profile_reference
 from interlock.ml.score_calibration import ScoreCalibration, fit_calibration
 from interlock.ml.score_cells import Booleans, Floats
@@ -145,3 +145,26 @@ def limits_of_scores(limits: DriftLimits) -> DriftLimits:
     """The same limits, without one for missing scores; see the rules above."""
     own = limits.of(SCORE).model_copy(update={"missing": None})
     return limits.model_copy(update={"columns": {**limits.columns, SCORE: own}})
+
+
+def fitting_limits(limits: DriftLimits, plan: ProfilePlan) -> tuple[DriftLimits, tuple[str, ...]]:
+    """The limits that can be held against a version's reference.
+
+    Args:
+        limits: As the product declares them today; features may have come since the version.
+        plan: Of the reference, with or without scores.
+
+    Returns:
+        Those of the plan's columns, of scores as ``limits_of_scores`` has them; and a sentence for
+        a reader where others were left out.
+    """
+    known = {column.name for column in plan.columns}
+    columns = {name: own for name, own in limits.columns.items() if name in known}
+    fitting = limits.model_copy(update={"columns": columns})
+    unknown = sorted(set(limits.columns) - known - {SCORE})
+    return (
+        limits_of_scores(fitting) if SCORE in known else fitting,
+        (f"not in the reference, so their limits judge nothing: {', '.join(unknown)}",)
+        if unknown
+        else (),
+    )

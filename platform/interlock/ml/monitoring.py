@@ -9,7 +9,7 @@ Rules:
 - Without the section data is still checked when somebody asks: the newest validated snapshot
   against the default limits.
 - At least one of drift and performance suspends the approval of a champion: there is no switch
-  that turns this off.
+  that turns this off, nor does it help to take away what a cause is found by, labels or limits.
 - ``{partition}`` in a path stands for the day or batch that is checked.
 """
 
@@ -19,12 +19,13 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from interlock.errors import DataError
 from interlock.ml.drift_limits import DriftLimits
-from interlock.ml.performance_limit import PerformanceSettings
+from interlock.ml.performance_limit import PerformanceSettings, Zone
 from interlock.ml.source import PostgresSource, Source
 
 PLACE: Final = "{partition}"
@@ -79,7 +80,8 @@ class Monitoring(_Section):
         since: First day, where partitions are days.
         id: Column of ``current`` that names a prediction; for performance alone.
         time: Column of ``current`` that says when it was made; for performance alone.
-        zone: IANA zone that times without one are meant in; none refuses them.
+        zone: IANA zone of the product's days, which times without one are meant in. Without it
+            days are those of UTC, and such times are refused.
         labels: Where outcomes arrive; performance is measured only where this is given.
         pairs: Columns whose joint distribution is followed.
         segments: Columns whose groups are measured on their own, besides protected ones.
@@ -94,7 +96,7 @@ class Monitoring(_Section):
     since: date | None = None
     id: _Name | None = None
     time: _Name | None = None
-    zone: str | None = None
+    zone: Zone | None = None
     labels: Labels | None = None
     pairs: tuple[tuple[_Name, _Name], ...] = ()
     segments: tuple[_Name, ...] = ()
@@ -121,8 +123,13 @@ class Monitoring(_Section):
                 raise ValueError(msg)
         return self
 
+    @property
+    def clock(self) -> ZoneInfo:
+        """The zone of the product's days."""
+        return ZoneInfo(self.zone or "UTC")
+
     def require_columns(self, features: Sequence[str], columns: Sequence[str]) -> None:
-        """Refuse names that a product does not have.
+        """Refuse names that a product does not have, and limits that judge none of its columns.
 
         Args:
             features: What the model learns from.
@@ -140,6 +147,11 @@ class Monitoring(_Section):
             if unknown:
                 msg = f"{what} {unknown} are none of {', '.join(known)}"
                 raise ValueError(msg)
+        # Scores of snapshots are not judged, see ``actions.drift_check``.
+        judged = features if self.current is None else (*features, SCORE)
+        if "drift" in self.suspend_on and not self.drift.judges(judged, pairs=bool(self.pairs)):
+            msg = "drift suspends and has no limit; give one, or name performance alone"
+            raise ValueError(msg)
 
     def _mistakes(self) -> Iterator[tuple[bool, str]]:
         parted = self.current is not None and has_place(self.current)
@@ -157,6 +169,14 @@ class Monitoring(_Section):
             "labels need current, id and time, which say which prediction was made when",
         )
         yield (
+            not late and set(self.suspend_on) == {"performance"},
+            "performance alone suspends and no labels measure it; declare labels, or name drift",
+        )
+        yield (
+            late and "performance" in self.suspend_on and not self.performance.tolerances,
+            "performance suspends and has no tolerance; give one, or name drift alone",
+        )
+        yield (
             self.labels is not None and has_place(self.labels.source) and not parted,
             f"labels hold {PLACE} and current does not",
         )
@@ -165,6 +185,15 @@ class Monitoring(_Section):
 def has_place(source: Source) -> bool:
     """Whether a source's path is one per partition."""
     return not isinstance(source, PostgresSource) and PLACE in source.path
+
+
+def day_of(partition: str | None) -> date | None:
+    """The day that a partition is; none for a batch, whose names have no order."""
+    try:
+        found = date.fromisoformat(partition or "")
+    except ValueError:
+        return None
+    return found if found.isoformat() == partition else None
 
 
 def source_of(source: Source, partition: str | None) -> Source:

@@ -24,8 +24,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from interlock.ml.evaluation import CostMatrix, Interval
 from interlock.ml.metric_sample import LOSSES, METHODS, MetricSample
@@ -47,13 +48,26 @@ class Verdict(StrEnum):
     BEYOND_LIMIT = "beyond_limit"
 
 
+def _known(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        msg = f"time zone {zone!r} is unknown; name an IANA zone, e.g. Europe/Berlin"
+        raise ValueError(msg) from error
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known)]
+"""An IANA zone."""
+
+
 class PerformanceSettings(BaseModel):
     """How performance is measured and judged.
 
     Attributes:
         window: Predictions of one day, ISO week or batch are measured together.
         batch_column: Column that names the batch; for ``batch`` alone.
-        zone: IANA zone of days and weeks.
+        zone: IANA zone of days and weeks; of a product without one, that of its monitoring.
         level: Confidence level of the intervals shown, and of a window's verdicts together.
         minimum_rows: Fewest labelled rows for a verdict. Also keeps groups of a few people out.
         minimum_class: Fewest labelled rows of each class for a verdict. At 10 DeLong's interval
@@ -69,7 +83,7 @@ class PerformanceSettings(BaseModel):
 
     window: Literal["day", "week", "batch"] = "day"
     batch_column: str | None = None
-    zone: str = "UTC"
+    zone: Zone = "UTC"
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     minimum_rows: Annotated[int, Field(ge=2)] = 50
     minimum_class: Annotated[int, Field(ge=2)] = 10

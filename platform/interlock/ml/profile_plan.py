@@ -31,7 +31,7 @@ import numpy.typing as npt
 import polars as pl
 
 from interlock.errors import ProfileError
-from interlock.ml.column_values import Family, family_of, numbers_of, tally
+from interlock.ml.column_values import Family, family_of, missing_rows, numbers_of, tally
 
 __all__ = [
     "ColumnKind",
@@ -228,7 +228,7 @@ def plan_profile(
         )
         for name in names
     ]
-    missing = {name: sample[name].null_count() / sample.height for name in names}
+    missing = {name: missing_rows(sample[name]) / sample.height for name in names}
     return complete_plan(planned, missing=missing, pairs=pairs, multivariate=multivariate)
 
 

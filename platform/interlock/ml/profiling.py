@@ -24,7 +24,7 @@ from interlock.ml.column_profiles import (
 )
 from interlock.ml.column_values import numbers_of, tally, texts_of, type_name
 from interlock.ml.exact_sums import ExactSum
-from interlock.ml.joint_profiles import BATCH_PRODUCTS, MAX_ROWS, Comoments, Joint
+from interlock.ml.joint_profiles import MAX_ROWS, Comoments, Joint, spread_rows
 from interlock.ml.profile_plan import (
     ColumnKind,
     ColumnPlan,
@@ -104,8 +104,7 @@ class Profiler:
             flat = np.bincount(cells[left] * wide + cells[right], minlength=joint.counts.size)
             self._joints[left, right] = joint + Joint(flat.reshape(joint.counts.shape))
         if self._comoments is not None:
-            step = -(-piece.height // BATCH_PRODUCTS)
-            spread = piece.select(self._plan.multivariate).gather_every(step)
+            spread = piece.select(self._plan.multivariate)[spread_rows(piece.height)]
             values = np.column_stack([_with_nan(spread[name]) for name in spread.columns])
             self._comoments += Comoments.of(values, centers=self._centers, scales=self._scales)
         self.rows += piece.height

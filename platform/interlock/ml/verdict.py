@@ -301,7 +301,10 @@ def _correlations(
     if reference.comoments is None or current.comoments is None or limits.correlation is None:
         return
     name, measured = measure_dependence(
-        reference.plan.multivariate, reference.comoments, current.comoments
+        reference.plan.multivariate,
+        reference.comoments,
+        current.comoments,
+        limit=limits.correlation,
     )
     yield _Subject(
         name,

@@ -1,53 +1,16 @@
-"""Bodies of requests and answers: read within limits, replayed, and understood."""
+"""Bodies of requests: read within limits, replayed, and understood."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from interlock.errors import RequestRefused
-from interlock.governance.audit import Outcome
 from interlock.webserver.requests import MAX_BODY
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-
-SEVERAL: Final = "TerminateRunsResult"
-"""The one answer of Dagster that holds several: what came of each is one level below."""
-REFUSED: Final = "You do not have permission"
-"""How Dagster says that somebody may not terminate a run; it has no type of its own for that."""
-
-
-def outcome_of(status: int, body: bytes) -> tuple[Outcome, str]:
-    """What an answer to a mutation says came of it, and why."""
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        answer = {}
-    answer = answer if isinstance(answer, dict) else {}
-    data = answer.get("data") or {}
-    done: list[Mapping[str, Any]] = _mappings([*data.values()])
-    if any(each.get("__typename") == SEVERAL for each in done):
-        done = [one for each in done for several in each.values() for one in _mappings(several)]
-        if not done or not all("__typename" in each for each in done):
-            return Outcome.FAILED, f"answered {status}, and not which of them were done"
-    kinds = [str(each.get("__typename", "")) for each in done]
-    if done and all(REFUSED in str(each.get("message", "")) for each in done):
-        return Outcome.DENIED, "Dagster's permission map does not give it to them"
-    if "UnauthorizedError" in kinds or "UnauthorizedError" in str(answer.get("errors", "")):
-        return Outcome.DENIED, "Dagster's permission map does not give it to them"
-    errors = [kind for kind in kinds if kind.endswith(("Error", "Invalid", "NotFound", "Failure"))]
-    if status >= 400 or answer.get("errors") or errors:  # noqa: PLR2004 - HTTP's errors
-        return Outcome.FAILED, f"answered {status} {', '.join(errors)}".strip()
-    if not data or None in data.values():
-        return Outcome.FAILED, f"answered {status}, and not whether it was done"
-    return Outcome.SUCCEEDED, ""
-
-
-def _mappings(value: object) -> list[Mapping[str, Any]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:

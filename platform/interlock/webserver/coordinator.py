@@ -21,6 +21,7 @@ from interlock.governance.principal import IdentitySource
 from interlock.guard import facts_of
 from interlock.settings import load_settings, scheduler_principal
 from interlock.webserver.dagster_names import (
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     PARENT_RUN_ID_TAG,
     SCHEDULE_NAME_TAG,
@@ -110,22 +111,37 @@ class GovernedRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
         return self._of_the_daemon(run)
 
     def _of_the_daemon(self, run: DagsterRun) -> RunIdentity:
-        """Whom a run acts for that the daemon itself submits."""
-        tags = run.tags
-        if BACKFILL_ID_TAG in tags:
-            return RunIdentity(self._who_started_backfill(tags[BACKFILL_ID_TAG]))
-        if PARENT_RUN_ID_TAG in tags:
-            return self._who_started(tags[PARENT_RUN_ID_TAG])
-        for name in (SCHEDULE_NAME_TAG, SENSOR_NAME_TAG):
-            if name in tags:
-                return RunIdentity(
-                    scheduler_principal().name,
-                    service=True,
-                    on_behalf_of=self._who_enabled(tags[name]),
-                )
-        raise IdentityError(
-            f"nothing says who started run {run.run_id}", remedy="launch it from Dagit, signed in"
+        """Whom a run acts for that the daemon itself submits.
+
+        Anybody can type a run's tags, and retries inherit them. So a retry is told first, by what
+        the daemon alone wrote into the run that failed; a tick cannot name a backfill besides.
+        """
+        failed = self._retried(run)
+        if failed is not None:
+            facts = facts_of(failed, self._signing.environment)
+            return self._signing.verifier.of_run(failed.tags.get(RUN_TAG, ""), facts)
+        instigator = run.tags.get(SCHEDULE_NAME_TAG) or run.tags.get(SENSOR_NAME_TAG)
+        backfill_id = run.tags.get(BACKFILL_ID_TAG)
+        if bool(instigator) is bool(backfill_id):
+            raise IdentityError(
+                f"nothing says who started run {run.run_id}, or more than one thing does",
+                remedy="launch it from Dagit, signed in",
+            )
+        if backfill_id:
+            return RunIdentity(self._who_started_backfill(backfill_id))
+        return RunIdentity(
+            scheduler_principal().name,
+            service=True,
+            on_behalf_of=self._who_enabled(str(instigator)),
         )
+
+    def _retried(self, run: DagsterRun) -> DagsterRun | None:
+        """The run that the daemon repeats by this one; None where it is no retry of the daemon."""
+        parent_id = run.tags.get(PARENT_RUN_ID_TAG)
+        parent = self._instance.get_run_by_id(parent_id) if parent_id else None
+        if parent is None or parent.tags.get(AUTO_RETRY_RUN_ID_TAG) != run.run_id:
+            return None
+        return parent
 
     def _who_started_backfill(self, backfill_id: str) -> str:
         backfill = self._instance.get_backfill(backfill_id)
@@ -140,15 +156,6 @@ class GovernedRunCoordinator(QueuedRunCoordinator[DagsterInstance]):
                 remedy="start it from Dagit, signed in",
             )
         return name
-
-    def _who_started(self, run_id: str) -> RunIdentity:
-        parent = self._instance.get_run_by_id(run_id)
-        if parent is None:
-            raise IdentityError(
-                f"run {run_id}, which is repeated, is gone", remedy="launch it from Dagit"
-            )
-        facts = facts_of(parent, self._signing.environment)
-        return self._signing.verifier.of_run(parent.tags.get(RUN_TAG, ""), facts)
 
     def _who_enabled(self, instigator: str) -> str:
         """Who enabled a schedule or sensor; empty where nobody did, and it runs by itself."""

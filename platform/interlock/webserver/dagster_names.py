@@ -1,4 +1,4 @@
-"""Every private name of Dagster that the web server touches, and what its mutations need.
+"""Every private name of Dagster that the web server touches; what mutations need and answer.
 
 Dagster promises nothing about these. One contract test holds them to the installed version: it
 fails when a name is gone, or when there is a mutation or permission that nobody gave a rule here.
@@ -14,6 +14,7 @@ from typing import Final
 from dagster._core.execution.backfill import BulkActionsFilter
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     PARENT_RUN_ID_TAG,
     SCHEDULE_NAME_TAG,
@@ -39,14 +40,18 @@ from dagster._daemon.controller import all_daemons_healthy
 from interlock.governance.access import Action
 
 __all__ = [
+    "AUTO_RETRY_RUN_ID_TAG",
     "BACKFILL_ID_TAG",
     "LOCATION_SCOPED_PERMISSIONS",
     "MUTATIONS",
     "NEEDED",
     "OF_OWNERS",
     "PARENT_RUN_ID_TAG",
+    "REFUSED",
     "SCHEDULE_NAME_TAG",
     "SENSOR_NAME_TAG",
+    "SEVERAL",
+    "SUCCESSES",
     "BulkActionsFilter",
     "CompositeTarget",
     "ModuleTarget",
@@ -158,3 +163,47 @@ MUTATIONS: Final[Mapping[str, tuple[str, ...] | None]] = MappingProxyType(
     }
 )
 """The permissions that each mutation needs; None for those that need none."""
+
+REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # Of both, Dagster asks nobody for the tags of who sends it.
+        "resumePartitionBackfill": "its runs would act for who started the backfill: launch a new "
+        "backfill of what is missing",
+        "reexecutePartitionBackfill": "its runs would be nobody's: launch a new backfill of the "
+        "same partitions, or run its failed runs again",
+    }
+)
+"""Mutations that nobody may send where people sign in, whatever their role, and why."""
+
+SUCCESSES: Final = frozenset(
+    {
+        "AddDynamicPartitionSuccess",
+        "AssetWipeSuccess",
+        "Boolean",
+        "CancelBackfillSuccess",
+        "DeleteAppManagedComponentSuccess",
+        "DeleteDynamicPartitionsSuccess",
+        "DeletePipelineRunSuccess",
+        "DryRunInstigationTick",
+        "LaunchBackfillSuccess",
+        "LaunchRunSuccess",
+        "LogTelemetrySuccess",
+        "RefreshComponentStateAccepted",
+        "RefreshComponentStateSuccess",
+        "ReportAssetCheckEvaluationsSuccess",
+        "ReportRunlessAssetEventsSuccess",
+        "ResumeBackfillSuccess",
+        "ScheduleStateResult",
+        "Sensor",
+        "SetAppManagedComponentSuccess",
+        "ShutdownRepositoryLocationSuccess",
+        "StopSensorMutationResult",
+        "TerminateRunSuccess",
+        "Workspace",
+        "WorkspaceLocationEntry",
+    }
+)
+"""The types by which Dagster answers that a mutation was done; the answer of a few is a flag."""
+
+SEVERAL: Final = frozenset({"LaunchMultipleRunsResult", "TerminateRunsResult"})
+"""The types of an answer that holds several: what came of each is one level below."""

@@ -20,8 +20,9 @@ from starlette.responses import JSONResponse, Response
 from interlock.adapters.directory import Person
 from interlock.errors import IdentityError, RecordedRefusal, RequestRefused
 from interlock.governance.audit import Outcome
-from interlock.webserver.bodies import outcome_of, replayed, request_of, whole_body
-from interlock.webserver.dagster_names import MUTATIONS
+from interlock.webserver.answers import outcome_of
+from interlock.webserver.bodies import replayed, request_of, whole_body
+from interlock.webserver.dagster_names import MUTATIONS, REFUSED
 from interlock.webserver.documents import Asked, read_document
 from interlock.webserver.door import (
     PERSON,
@@ -61,6 +62,7 @@ class Gate(Door):
     Args:
         app: Dagster's.
         succeeded: Told of each mutation that succeeded, with its arguments and by whom.
+        refused: Mutations that nobody may send here, and why.
         options: Of the door.
     """
 
@@ -69,10 +71,12 @@ class Gate(Door):
         app: App,
         *,
         succeeded: Succeeded = lambda _mutation, _arguments, _person: None,
+        refused: Mapping[str, str] = REFUSED,
         **options: Any,
     ) -> None:
         super().__init__(app, **options)
         self._succeeded = succeeded
+        self._refused = refused
 
     async def _answer(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
@@ -134,7 +138,7 @@ class Gate(Door):
             "document": text[:1_000],
             "request": hashlib.sha256(body).hexdigest(),
         }
-        refusals = {name: _refusal_of(name, asked) for name in asked.mutations}
+        refusals = {name: self._refusal_of(name, asked) for name in asked.mutations}
         refusal = next(filter(None, refusals.values()), "")
         if refusal:
             for name in refusals:
@@ -161,6 +165,19 @@ class Gate(Door):
             )
             if outcome is Outcome.SUCCEEDED:
                 await asyncio.to_thread(self._succeeded, name, asked.arguments, person)
+
+    def _refusal_of(self, name: str, asked: Asked) -> str:
+        if name not in MUTATIONS:
+            return f"the mutation {name[:MAX_NAME]} is new, and Interlock has no rule for it"
+        if name in self._refused:
+            return f"nobody may send {name} here: {self._refused[name]}"
+        if name in asked.silent:
+            return f"the mutation {name} does not ask for __typename, so nobody could say its end"
+        if not asked.alone:
+            return f"the mutation {name} is not alone in its document, or stands under a condition"
+        if len(named_in(asked.arguments)) > MAX_NAMED:
+            return f"the mutation {name} names over {MAX_NAMED} things, too many for one record"
+        return ""
 
     async def _observed(self, scope: Scope, receive: Receive, send: Send) -> tuple[Outcome, str]:
         """Let Dagster answer, and say what it answered."""
@@ -218,18 +235,6 @@ class Gate(Door):
             await send(message)
 
         await self._app(named(scope, person), checked, sent)
-
-
-def _refusal_of(name: str, asked: Asked) -> str:
-    if name not in MUTATIONS:
-        return f"the mutation {name[:MAX_NAME]} is new, and Interlock has no rule for it"
-    if name in asked.silent:
-        return f"the mutation {name} does not ask for __typename, so nobody could say what it did"
-    if not asked.alone:
-        return f"the mutation {name} is not alone in its document, or stands under a condition"
-    if len(named_in(asked.arguments)) > MAX_NAMED:
-        return f"the mutation {name} names more than {MAX_NAMED} things, too many for one record"
-    return ""
 
 
 def _would_change(scope: Scope) -> bool:

@@ -30,6 +30,7 @@ from interlock.governance.principal import UNVERIFIED, Environment, IdentitySour
 from interlock.settings import Settings
 from interlock.webserver.context import GovernedProcessContext
 from interlock.webserver.coordinator import note_enabled
+from interlock.webserver.dagster_names import REFUSED
 from interlock.webserver.decisions import of_others
 from interlock.webserver.door import PERSON
 from interlock.webserver.gate import Gate
@@ -99,6 +100,7 @@ class GovernedWebserver:
             clock=utc_now,
             secure=secure,
             succeeded=self._note,
+            refused=REFUSED if self._by_owner else {},
         )
 
     def _rights_of(self, source: object | None) -> Rights:

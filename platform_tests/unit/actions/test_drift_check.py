@@ -13,6 +13,7 @@ from product_fixtures import Made, World, after_validated, rows_of_applicants, t
 from interlock.actions.current_data import Declared, GivenFile, NewestSnapshot
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.drift_check import DriftChecked, check_drift
+from interlock.actions.evidence import require_text
 from interlock.errors import (
     AccessDenied,
     DataError,
@@ -26,7 +27,7 @@ from interlock.errors import (
 from interlock.governance.audit import AuditRecord, Outcome
 from interlock.governance.principal import Role
 from interlock.ml.monitoring import SCORE
-from interlock.ml.source import CsvSource
+from interlock.ml.source import CsvSource, ParquetSource
 from interlock.ml.verdict import Outcome as Found
 
 MODEL = "TinyModel"
@@ -35,7 +36,7 @@ WATCHED: dict[str, Any] = {
     "partitions": "daily",
     "since": "2039-12-01",
 }
-DAY = "2040-01-01"
+DAY = "2040-01-02"  # of the promotion
 HEADER = "age,income,region\n"
 
 
@@ -125,12 +126,55 @@ def test_newest_snapshot_is_held_against_itself_without_any_declaration(
     assert found.current.rows == result.trained.rows
 
 
+def test_scores_of_rows_that_a_version_was_fitted_on_are_not_judged(
+    made: tuple[World, Made],
+) -> None:
+    world, result = made
+    snapshot = world.folder / "snapshot.parquet"
+    key = require_text(last(world, "data:validate").evidence, "accepted_key", "validated_data")
+    snapshot.write_bytes(world.store.get(world.data_bucket, key))
+    for current in (
+        NewestSnapshot(after_validated(result.validated)),
+        GivenFile(snapshot, ParquetSource(kind="parquet", path=snapshot.name)),
+    ):
+        found = check_drift(world.workspace(), tiny_product(), world.run("check"), current)
+        assert not found.verdict.predictions
+        assert {each.name for each in found.verdict.columns} == {"income", "region"}
+        assert last(world).evidence["notes"] == found.notes
+        assert found.notes[0].startswith("scores are not judged")
+        assert "scores are not judged" in found.page
+
+
+def test_limit_of_a_feature_that_the_champion_lacks_is_left_out_and_told(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, usual)
+    columns = {"age": {"ks": 0.2}, "income": {"ks": 0.001, "psi": 0.001}, SCORE: {"ks": 0.3}}
+    product = tiny_product(
+        features=["income", "region", "age"],
+        monitoring=WATCHED | {"drift": {"columns": columns}},
+    )
+    found = check_drift(world.workspace(), product, world.run("check"), Declared(DAY))
+    assert found.notes == ("not in the reference, so their limits judge nothing: age",)
+    assert last(world).evidence["notes"] == found.notes
+    assert "judge nothing: age" in found.page
+    income = next(each for each in found.verdict.columns if each.name == "income")
+    assert {shift.limit for shift in income.shifts} == {0.001, 0.2}
+    (score,) = found.verdict.predictions
+    assert {shift.statistic.value: shift.limit for shift in score.shifts} == {"ks": 0.3, "psi": 0.2}
+
+
 def test_product_that_names_performance_alone_is_not_suspended_for_drift(
     made: tuple[World, Made],
 ) -> None:
     world, _ = made
     deliver(world, shifted)
-    product = tiny_product(monitoring=WATCHED | {"suspend_on": ["performance"]})
+    labels = {"source": WATCHED["current"], "id": "case", "time": "known"}
+    product = tiny_product(
+        monitoring=WATCHED
+        | {"suspend_on": ["performance"], "id": "case", "time": "made", "labels": labels}
+    )
     found = check_drift(world.workspace(), product, world.run("check"), Declared(DAY))
     assert found.verdict.outcome is Found.DRIFT
     assert found.suspension is None
@@ -206,6 +250,20 @@ def test_file_that_somebody_names_is_reported_on_and_suspends_nothing(
     assert found.verdict.outcome is Found.DRIFT
     assert last(world).evidence["outcome"] == "drift"
     assert found.suspension is None
+    deployable(world, "ask")
+
+
+def test_day_from_before_the_promotion_is_reported_on_and_suspends_nothing(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, shifted)
+    before = "2040-01-01"
+    (world.folder / f"day-{DAY}.csv").rename(world.folder / f"day-{before}.csv")
+    found = check(world, before)
+    assert found.verdict.outcome is Found.DRIFT
+    assert (found.counts, found.suspension) == (False, None)
+    assert last(world).evidence["counts"] is False
     deployable(world, "ask")
 
 

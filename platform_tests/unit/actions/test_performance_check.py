@@ -106,6 +106,25 @@ def test_kept_promise_suspends_nothing(made: tuple[World, Made]) -> None:
     deployable(world, "ask")
 
 
+def test_days_are_those_of_the_zone_unless_performance_names_another(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, as_it_was)
+    served = world.folder / f"served-{BATCH}.csv"
+    header, *rows = served.read_text().splitlines()
+    rows[::2] = [row.replace("2040-01-01T08:00:00", "2040-01-01T23:30:00") for row in rows[::2]]
+    rows[1::2] = [row.replace("2040-01-01T08:00:00", "2040-01-02T00:30:00") for row in rows[1::2]]
+    served.write_text("\n".join([header, *rows]) + "\n")
+
+    def windows(**changes: Any) -> list[str]:
+        return [each.name for each in check(world, **changes).report.windows]
+
+    assert windows(zone="Europe/Berlin") == ["2040-01-02"]
+    apart = windows(zone="Europe/Berlin", performance={"zone": "UTC"})
+    assert apart == ["2040-01-01", "2040-01-02"]
+
+
 def test_groups_that_the_data_does_not_name_are_left_out_and_told(
     made: tuple[World, Made],
 ) -> None:
@@ -126,16 +145,32 @@ def test_product_that_names_drift_alone_is_not_suspended_for_performance(
     deployable(world, "ask")
 
 
-def test_ids_that_do_not_join_are_refused_and_recorded(made: tuple[World, Made]) -> None:
+def test_ids_of_labels_of_their_own_that_do_not_join_are_refused_and_recorded(
+    made: tuple[World, Made],
+) -> None:
     world, _ = made
     deliver(world, as_it_was, case=lambda number: f"case-{number}")
+    (world.folder / "labels.csv").rename(world.folder / f"labels-{BATCH}.csv")
+    own = {"source": {"kind": "csv", "path": "labels-{partition}.csv"}}
     before = world.state()
     with pytest.raises(DataError, match="none of the 400 labels has the id") as refused:
-        check(world)
+        check(world, labels=WATCHED["labels"] | own)
     assert refused.value.remedy
     assert last(world).outcome is Outcome.FAILED
     assert world.state() == before
     deployable(world, "ask")
+
+
+def test_labels_of_other_batches_alone_are_late_ones_and_no_verdict(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, as_it_was, case=lambda number: str(number + 400))
+    found = check(world)
+    assert outcome_of(found.report) is Verdict.NOT_ENOUGH_DATA
+    assert last(world).outcome is Outcome.SUCCEEDED
+    assert "none of the 400 labels has the id of a prediction" in found.page
+    assert found.suspension is None
 
 
 def test_too_few_labels_are_no_verdict(made: tuple[World, Made]) -> None:

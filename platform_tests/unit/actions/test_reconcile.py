@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from office import MODEL, Office
+from product_fixtures import AUDIT, PREFIX
 
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.promote import champion_lease
 from interlock.actions.reconcile import (
     MAX_RECORDED,
-    Finding,
-    Kind,
     Reconciled,
     news_of,
     reconcile,
+    reconcile_all,
     record_findings,
-    survey,
+    require_complete,
 )
-from interlock.errors import AccessDenied, EvidenceError, StoreUnavailable
+from interlock.actions.survey import Finding, Kind, survey
+from interlock.errors import (
+    AccessDenied,
+    EvidenceError,
+    ReconciliationIncomplete,
+    StoreUnavailable,
+)
 from interlock.governance.audit import Outcome, champion_ledger, decision_ledger
 from interlock.governance.policy import Action, Resource
 from interlock.governance.principal import Role
@@ -261,11 +268,46 @@ def test_move_that_was_cut_off_is_put_back_when_its_lease_has_ended(crowned: Off
     lease.__enter__()
     lease._stop.set()
     crowned.client.set_registered_model_alias(MODEL, "champion", "2")
-    assert look(crowned) == Reconciled(MODEL, in_flight=True)
+    assert "a process that was killed holds it" in look(crowned).in_flight
     assert crowned.champion() == "2"
     crowned.world.clock.advance(seconds=70)
     assert len(look(crowned).put_back) == 1
     assert crowned.champion() == "1"
+
+
+def test_move_that_is_under_way_for_minutes_is_told(crowned: Office) -> None:
+    """Whoever holds the lease, and renews it, keeps the alias from being put back."""
+    work, run = crowned.as_("reconciler", Role.SCHEDULER), crowned.at("reconciler")
+    since: dict[str, datetime] = {}
+    crowned.client.set_registered_model_alias(MODEL, "champion", "2")
+    for minutes in (0, 2, 4):
+        crowned.world.clock.advance(minutes=min(minutes, 2))
+        with champion_lease(crowned.world.workspace(), MODEL, "mallory"):
+            (found,) = reconcile_all(work, run, in_flight=since)
+        assert found.in_flight
+        assert bool(found.failed) == (minutes == 4)
+    with pytest.raises(ReconciliationIncomplete, match=r"for 4 minutes: .* mallory holds it"):
+        require_complete([found])
+    (found,) = reconcile_all(work, run, in_flight=since)
+    require_complete([found])
+    assert (crowned.champion(), since) == ("1", {})
+
+
+def test_what_is_wrong_with_one_model_keeps_no_other_from_being_put_back(crowned: Office) -> None:
+    world = crowned.world
+    crowned.client.create_registered_model("! no key")
+    crowned.client.create_registered_model("fraud model")
+    spoilt = f"{PREFIX}1970/01/01/champion.Aaa/000001.json"
+    world.store.put_new(AUDIT, spoilt, b"junk")
+    crowned.client.set_registered_model_alias(MODEL, "champion", "2")
+    found = reconcile_all(crowned.as_("reconciler", Role.SCHEDULER), crowned.at("reconciler"))
+    assert [each.model for each in found if each.failed] == ["! no key", "Aaa", "fraud model"]
+    assert [each.model for each in found if each.put_back] == [MODEL]
+    assert crowned.champion() == "1"
+    with pytest.raises(ReconciliationIncomplete) as error:
+        require_complete(found)
+    assert "Aaa: the audit stream champion.Aaa does not verify" in str(error.value)
+    assert "no model of the platform can be named 'fraud model'" in str(error.value)
 
 
 @pytest.mark.parametrize("role", [Role.ML_ENGINEER, Role.APPROVER, Role.VIEWER])

@@ -64,6 +64,17 @@ def test_many_files_are_as_one_table(
     assert told[-1] == 1.0
 
 
+def test_nan_is_missing_as_null_is_when_columns_are_followed(tmp_path: Path) -> None:
+    rows = rows_of(1).with_columns(
+        gappy=pl.when(pl.int_range(pl.len()) % 9 == 0)
+        .then(1 / pl.col("age"))
+        .otherwise(float("nan"))
+    )
+    rows.write_parquet(tmp_path / "nan.parquet")
+    plan = plan_files([TableFile(tmp_path / "nan.parquet")])
+    assert plan.multivariate == ("income", "age", "day")
+
+
 def test_partitions_profiled_apart_give_identical_numbers(files: list[TableFile]) -> None:
     plan = plan_files(files, PAIRS)
     together = profile_files(files, plan).profile

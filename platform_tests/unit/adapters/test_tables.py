@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from interlock.adapters import parquet
 from interlock.adapters.duplicates import DuplicateFinder
 from interlock.adapters.tables import AppliedContract, apply_contract, write_table
 from interlock.errors import ContractError, SourceError
@@ -213,3 +218,27 @@ def test_older_file_stays_when_writing_fails(tmp_path: Path) -> None:
         write_table(batches(), out)
     assert out.read_text() == "older"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_changed_byte_of_a_written_table_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    write_table([pl.DataFrame({"x": np.random.default_rng(0).normal(size=20_000)})], path)
+    content = bytearray(path.read_bytes())
+    for place in range(50_000, 54_000):  # compressed as they are, so they still decompress
+        content[place] ^= 0x41
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="damaged"):
+        list(parquet.read_batches(path))
+
+
+@pytest.mark.parametrize("wrap", [lambda kind: kind, pa.list_])
+def test_number_that_no_frame_holds_is_refused_by_its_column(
+    tmp_path: Path, wrap: Callable[[pa.DataType], pa.DataType]
+) -> None:
+    path = tmp_path / "long.parquet"
+    kind = wrap(pa.decimal256(50, 2))
+    pq.write_table(pa.table({"id": [1], "sum": pa.array([None], kind)}), path)
+    for read in (parquet.schema_of, lambda path: list(parquet.read_batches(path))):
+        with pytest.raises(SourceError, match=r"column 'sum' is of type .*decimal256\(50, 2\)"):
+            read(path)
+    assert [each.columns for each in parquet.read_batches(path, ["id"])] == [["id"]]

@@ -121,3 +121,14 @@ def test_reconciler_says_what_it_put_back(desk: Office, capsys: pytest.CaptureFi
     assert "put back" in called.out
     (found,) = document(capsys, "reconcile")["models"]
     assert (found["tampering"], found["audit_event"]) == ([], None)
+
+
+def test_model_that_cannot_be_looked_at_is_told_beside_the_others(
+    desk: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.client.create_registered_model("! no key")
+    for verb in ("reconcile", "approvals"):
+        called = call(capsys, verb)
+        assert called.code == FAILURE
+        assert "no model of the platform can be named '! no key'" in called.err
+    assert f"{MODEL} version 1" in called.out

@@ -22,6 +22,7 @@ from interlock.cli import drift_check
 from interlock.cli.app import DENIED, DRIFT, FAILURE, OK, USAGE
 from interlock.cli.bar import bar_on, count_on
 from interlock.governance.principal import Role
+from interlock.ml.model_reference import profile_of_training
 from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import to_bytes
 from interlock.ml.profile_plan import ColumnRole
@@ -101,6 +102,19 @@ def test_profile_with_scores_is_compared_without_them_and_says_so(
     assert "name the version to have them scored" in called.err
     table(seed=3).with_columns(pl.Series(SCORE, np.full(400, 0.5))).write_parquet("scored.parquet")
     assert call(capsys, *words("scored.parquet", reference="profile.bin")).code == DRIFT
+
+
+def test_rows_of_a_training_that_were_never_scored_are_no_drift_of_scores(
+    here: Path, capsys: Capture
+) -> None:
+    score = np.random.default_rng(4).random(1_000)
+    held = np.arange(0, 1_000, 5)
+    made = profile_of_training(
+        table(1_000), features=["age", "steps", "region"], held=held, score=score[held]
+    )
+    (here / "profile.bin").write_bytes(to_bytes(made))
+    table(1_000, seed=2).with_columns(pl.Series(SCORE, score)).write_parquet("scored.parquet")
+    assert call(capsys, *words("scored.parquet", reference="profile.bin")).code == OK
 
 
 def bad(name: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -206,6 +220,26 @@ def test_product_gives_its_limits(
     product = tiny_product(monitoring=lax)
     monkeypatch.setattr(drift_check, "_product", lambda _name, _model: product)
     assert call(capsys, *words("moved.csv", "--product", "tiny")).code == OK
+
+
+def test_product_says_how_its_csv_is_written(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del here
+    written = {"kind": "csv", "path": "tiny.csv", "delimiter": ";", "encoding": "cp1252"}
+    product = tiny_product(source=written)
+    product = product.model_copy(
+        update={"contract": product.contract.model_copy(update={"decimal": ","})}
+    )
+    monkeypatch.setattr(drift_check, "_product", lambda _name, _model: product)
+    for name, seed in (("before.csv", 1), ("now.csv", 2)):
+        rows = zip(*table(seed=seed).to_dict(as_series=False).values(), strict=True)
+        lines = [f"{str(age).replace('.', ',')};{steps};S\u00fcd" for age, steps, _ in rows]
+        Path(name).write_text("age;steps;region\n" + "\n".join(lines), encoding="cp1252")
+    called = call(capsys, *words("now.csv", reference="before.csv"), "--product", "tiny", "--json")
+    assert called.code == OK
+    (age,) = [each for each in called.document["verdict"]["columns"] if each["name"] == "age"]
+    assert "ks" in age["statistics"]
 
 
 def test_bars_are_for_terminals_alone() -> None:

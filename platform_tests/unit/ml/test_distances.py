@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from interlock.ml import distances
-from interlock.ml.dependence import dependence_shift
+from interlock.ml.dependence import DependenceShift, dependence_shift
 from interlock.ml.drift_limits import Correction
 from interlock.ml.joint_profiles import Comoments
 from interlock.ml.verdict import correct
@@ -165,6 +165,52 @@ def test_chi_square_of_one_bin_is_none() -> None:
     assert distances.chi_square(counts(2, 1), counts(1, 1)) is None
 
 
+def shares_of(categories: int, share: float) -> npt.NDArray[np.float64]:
+    """Shares of many categories, and of one more that holds so many of the rows."""
+    rare = 1 / np.sqrt(np.arange(1, categories + 1))
+    return np.append((1 - share) * rare / rare.sum(), share)
+
+
+@pytest.mark.parametrize(
+    ("categories", "rows", "moved"),
+    [
+        (1_000, 1_000, 0.06),
+        (1_000, 1_000, 0.25),
+        (100, 2_000, 0.06),
+        (100, 2_000, 0.2),
+        (4, 500, 0.12),
+    ],
+)
+def test_noise_of_many_bins_is_no_distance(categories: int, rows: int, moved: float) -> None:
+    rng = np.random.default_rng(5)
+    before, after = shares_of(categories, 0.1), shares_of(categories, 0.1 + moved)
+    drawn = [
+        (
+            rng.multinomial(50_000, before),
+            rng.multinomial(rows, before),
+            rng.multinomial(rows, after),
+        )
+        for _ in range(20)
+    ]
+    still = [distances.over_bins(reference, same) for reference, same, _ in drawn]
+    found = [distances.over_bins(reference, other) for reference, _, other in drawn]
+    psi = float(np.sum((after - before) * np.log(after / before)))
+    assert np.mean([each.total_variation for each in still]) < 0.02
+    assert np.mean([each.psi for each in still]) < 0.01
+    assert np.mean([each.total_variation for each in found]) == pytest.approx(moved, abs=0.015)
+    assert np.mean([each.psi for each in found]) == pytest.approx(psi, abs=0.02)
+
+
+def test_few_bins_of_many_rows_keep_their_distances() -> None:
+    before, after = counts(6_000, 3_000, 1_000), counts(5_000, 3_500, 1_500)
+    found = distances.over_bins(before, after)
+    assert found.psi == pytest.approx(distances.population_stability_index(before, after), rel=0.01)
+    assert found.jensen_shannon == pytest.approx(distances.jensen_shannon(before, after), rel=0.01)
+    assert found.total_variation == pytest.approx(0.1, rel=0.01)
+    alone = distances.over_bins(counts(50), counts(90))
+    assert (alone.psi, alone.jensen_shannon, alone.total_variation, alone.tested) == (0, 0, 0, None)
+
+
 def test_a_rate_is_tested_exactly_where_rows_are_few() -> None:
     few = distances.rate_change(0, 40, 6, 40)
     assert few.p_value == pytest.approx(stats.fisher_exact([[40, 0], [34, 6]]).pvalue)
@@ -205,12 +251,18 @@ def comoments(values: npt.NDArray[np.float64]) -> Comoments:
     return Comoments.of(values, centers=np.zeros(columns), scales=np.ones(columns))
 
 
+def shift_of(
+    before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
+) -> DependenceShift | None:
+    return dependence_shift(comoments(before), comoments(after), limit=0.3)
+
+
 def test_a_changed_correlation_is_found_and_named() -> None:
     rng = np.random.default_rng(4)
     before = rng.normal(size=(3_000, 3))
     after = rng.normal(size=(3_000, 3))
     after[:, 2] = 0.6 * after[:, 0] + 0.8 * after[:, 2]
-    found = dependence_shift(comoments(before), comoments(after))
+    found = shift_of(before, after)
     assert found is not None
     assert found.pair == (0, 2)
     assert found.before == pytest.approx(0, abs=0.05)
@@ -219,11 +271,46 @@ def test_a_changed_correlation_is_found_and_named() -> None:
     assert found.p_value < 1e-20
 
 
+def test_a_surer_and_smaller_change_hides_no_larger_one() -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(small: float, large: float) -> npt.NDArray[np.float64]:
+        # The second two vary together in tails alone, so that less is known of them.
+        first, second = rng.normal(size=(2, 3_000, 2))
+        first[:, 1] = small * first[:, 0] + np.sqrt(1 - small**2) * first[:, 1]
+        second[:, 1] = large * second[:, 0] + np.sqrt(1 - large**2) * second[:, 1]
+        return np.hstack([first, second * np.where(rng.random((3_000, 1)) < 0.1, 1, 0.1)])
+
+    before, after = draw(0, 0), draw(0.27, 0.6)
+    found = shift_of(before, after)
+    assert found is not None
+    assert (found.pair, found.q > 0.3, found.p_value < 1e-3) == ((2, 3), True, True)
+    surest = dependence_shift(comoments(before), comoments(after), limit=2)
+    assert surest is not None
+    assert surest.pair == (0, 1)
+
+
+def test_columns_that_tell_the_same_are_not_told_apart() -> None:
+    rng = np.random.default_rng(2)
+
+    def draw(noise: float) -> npt.NDArray[np.float64]:
+        same, other = rng.normal(size=(2, 5_000))
+        return np.column_stack([same, same + noise * other])
+
+    found = shift_of(draw(0.07), draw(0.04))
+    assert found is not None
+    assert found.p_value < 1e-20, "sure,"
+    assert found.q == 0, "and of no size"
+    apart = shift_of(draw(0.07), draw(0.7))
+    assert apart is not None
+    assert apart.q > 0.3
+
+
 def test_central_moments_of_shifted_columns_are_right() -> None:
     # Far from the plan's center the sums about it must still give the same correlation.
     rng = np.random.default_rng(5)
     before = rng.normal(size=(5_000, 2)) @ np.array([[1, 0.5], [0, 1]])
-    found = dependence_shift(comoments(before), comoments(before * 0.5 + 1.5))
+    found = shift_of(before, before * 0.5 + 1.5)
     assert found is not None
     assert found.q < 0.05
 
@@ -236,7 +323,7 @@ def test_variances_hold_for_heavy_tails() -> None:
         one, two = (
             rng.normal(size=(400, 2)) * rng.choice([0.2, 1.5], size=(400, 1)) for _ in range(2)
         )
-        found = dependence_shift(comoments(one), comoments(two))
+        found = shift_of(one, two)
         assert found is not None
         below += found.p_value <= 0.05
     assert below <= 20
@@ -244,9 +331,9 @@ def test_variances_hold_for_heavy_tails() -> None:
 
 def test_correlations_of_too_little_are_none() -> None:
     same = np.ones((10, 2))
-    assert dependence_shift(comoments(same), comoments(same)) is None
-    assert dependence_shift(comoments(same[:2]), comoments(same)) is None
+    assert shift_of(same, same) is None
+    assert shift_of(same[:2], same) is None
     line = np.column_stack([np.arange(10.0), np.arange(10.0)])
-    found = dependence_shift(comoments(line), comoments(line))
+    found = shift_of(line, line)
     assert found is not None
     assert found.q == 0

@@ -11,12 +11,15 @@ from product_fixtures import tiny_product
 from pydantic import ValidationError
 
 from interlock.errors import DataError
-from interlock.ml.monitoring import Monitoring, has_place, source_of
+from interlock.ml.drift_limits import ColumnLimits
+from interlock.ml.monitoring import SCORE, Monitoring, has_place, source_of
 from interlock.ml.source import CsvSource, PostgresSource
 
 CSV = {"kind": "csv", "path": "served.csv"}
 PARTED = {"kind": "csv", "path": "served/{partition}.csv"}
 LABELS = {"source": CSV, "id": "case", "time": "known"}
+MEASURED = {"current": CSV, "id": "case", "time": "made", "labels": LABELS}
+BLIND = dict.fromkeys(ColumnLimits.model_fields)
 QUERY = PostgresSource(kind="postgres", dsn_variable="DSN", query="select 1", order_by=("a",))
 
 
@@ -37,6 +40,8 @@ QUERY = PostgresSource(kind="postgres", dsn_variable="DSN", query="select 1", or
         ({"performance": {"window": "batch", "batch_column": "b"}}, "a batch is a partition"),
         ({"suspend_on": []}, "at least 1 item"),
         ({"suspend_on": ["nothing"]}, "drift"),
+        ({"suspend_on": ["performance"]}, "performance alone suspends and no labels"),
+        (MEASURED | {"performance": {"tolerances": {}}}, "suspends and has no tolerance"),
         ({"retraining": {"cool_down_hours": 0}}, "greater than or equal to 1"),
         ({"suspension": "off"}, "Extra inputs"),
     ],
@@ -44,6 +49,27 @@ QUERY = PostgresSource(kind="postgres", dsn_variable="DSN", query="select 1", or
 def test_what_does_not_fit_together_is_refused(section: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Monitoring.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        {"default": BLIND, "correlation": None},
+        {"columns": {"income": BLIND, "region": BLIND}, "correlation": None},
+        {"columns": {SCORE: {}}, "default": BLIND, "correlation": None},
+    ],
+)
+def test_drift_that_suspends_has_a_limit(drift: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="drift suspends and has no limit"):
+        tiny_product(monitoring={"drift": drift})
+    alone = MEASURED | {"drift": drift, "suspend_on": ["performance"]}
+    assert tiny_product(monitoring=alone).watched.suspend_on == ("performance",)
+    for more in (
+        {"correlation": 0.3},
+        {"columns": {"income": {"ks": 0.2}}},
+    ):
+        assert tiny_product(monitoring={"drift": drift | more})
+    assert tiny_product(monitoring={"drift": drift, "pairs": [["income", "region"]]})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from interlock.ml.column_profiles import (
 )
 from interlock.ml.column_values import MAX_TEXT, Family, category_name
 from interlock.ml.exact_sums import ExactSum
-from interlock.ml.joint_profiles import Comoments
+from interlock.ml.joint_profiles import BATCH_PRODUCTS, Comoments, spread_rows
 from interlock.ml.profile_parts import divide, join
 from interlock.ml.profile_plan import (
     GRID_BINS,
@@ -34,6 +34,7 @@ from interlock.ml.profiles import (
     profile_table,
 )
 from interlock.ml.quantile_sketch import RANK_ERROR, QuantileSketch
+from interlock.ml.verdict import Statistic, judge
 
 PAIRS = [("income", "region"), ("income", "age")]
 
@@ -110,6 +111,38 @@ def test_correlations_are_those_of_the_rows() -> None:
     covariance = sums.products[0] / sums.rows - np.outer(mean, mean)
     found = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
     assert found == pytest.approx(np.corrcoef(left, rows["b"].to_numpy())[0, 1], abs=2e-3)
+
+
+def test_rows_that_take_turns_are_all_seen_by_correlations() -> None:
+    # The two vary together in every eighth row alone.
+    rng = np.random.default_rng(3)
+    left, other = rng.normal(size=(2, 65_536))
+    right = np.where(np.arange(65_536) % 8 == 0, 0.9 * left + np.sqrt(0.19) * other, other)
+    rows = pl.DataFrame({"a": left, "b": right})
+    before = profile_reference(rows)
+    found = judge(before, profile_table(rows.sample(fraction=1, shuffle=True, seed=3), before.plan))
+    assert found.dependence is not None
+    assert found.dependence.statistics[Statistic.CORRELATION] < 0.05
+
+
+def test_nan_is_missing_as_null_is_when_columns_are_followed() -> None:
+    rng = np.random.default_rng(4)
+    gappy = np.where(rng.random(2_000) < 0.9, np.nan, rng.normal(size=2_000))
+    rows = pl.DataFrame({"a": rng.normal(size=2_000), "b": rng.random(2_000), "gappy": gappy})
+    for each in (rows, rows.fill_nan(None)):
+        assert profile_reference(each).plan.multivariate == ("a", "b")
+
+
+@pytest.mark.parametrize("height", [0, 1, 4_096, 4_097, 12_345, 32_768])
+def test_rows_of_correlations_are_spread_over_the_batch(height: int) -> None:
+    places = spread_rows(height)
+    step = max(1, -(-height // BATCH_PRODUCTS))
+    assert (np.diff(places) > 0).all()
+    assert (np.diff(places) < 2 * step).all()
+    assert height // step <= len(places) <= BATCH_PRODUCTS
+    for kinds in range(2, 25 if height > BATCH_PRODUCTS else 2):
+        seen = np.bincount(places % kinds, minlength=kinds)
+        assert seen.max() - seen.min() < 0.2 * seen.mean()
 
 
 @given(st.lists(st.integers(0, 600), min_size=2, max_size=5), st.randoms())

@@ -10,12 +10,20 @@ from typing import Any
 
 import pytest
 from monitors import monitor_of, samples, sources
-from product_fixtures import DATA, Made, World, after_raw, rows_of_applicants, tiny_product
+from product_fixtures import (
+    DATA,
+    Made,
+    World,
+    after_raw,
+    after_validated,
+    rows_of_applicants,
+    tiny_product,
+)
 
-from interlock.actions.current_data import Declared, GivenFile
+from interlock.actions.current_data import Declared, GivenFile, NewestSnapshot
 from interlock.actions.drift_check import DriftChecked, check_drift
 from interlock.actions.ingest import ingest
-from interlock.actions.validate import validate
+from interlock.actions.validate import ValidatedSnapshot, validate
 from interlock.errors import DataError, MonitoringError
 from interlock.ml.source import CsvSource
 from monitoring.catalogue import MAX_VALUES, Families
@@ -31,13 +39,13 @@ from monitoring.drift_check import MAX_FEATURES
 from monitoring.observed import CheckView
 from monitoring.trail_state import RecordedCheck
 
-DAY = "2040-01-01"
+DAY = "2040-01-02"  # of the promotion
 WATCHED = {
     "current": {"kind": "csv", "path": "day-{partition}.csv"},
     "partitions": "daily",
     "since": "2039-12-01",
 }
-RECORDED = RecordedCheck("1", DAY, "key", "hash", 1_000.0)
+RECORDED = RecordedCheck("1", DAY, False, "key", "hash", 1_000.0)
 
 
 def deliver(world: World, *, more: float = 0.0, columns: str = "age,income,region") -> Path:
@@ -52,6 +60,14 @@ def check(world: World) -> DriftChecked:
     product = tiny_product(monitoring=WATCHED)
     world.clock.advance(minutes=1)
     return check_drift(world.workspace(), product, world.run("check"), Declared(DAY))
+
+
+def ingest_again(world: World) -> ValidatedSnapshot:
+    world.clock.advance(minutes=1)
+    work, run = world.workspace(), f"run-{world.clock():%H%M}"
+    raw = ingest(work, tiny_product(), world.run(run, step="tiny/raw_data"))
+    step = world.run(run, step="tiny/validated_data")
+    return validate(work, tiny_product(), step, after_raw(raw))
 
 
 def test_a_recorded_check_tells_drift_of_features_and_scores_and_its_age(
@@ -89,21 +105,30 @@ def test_a_recorded_check_tells_drift_of_features_and_scores_and_its_age(
     last = "monitoring_check_last_timestamp_seconds tiny drift"
     assert broken[last] == shown[last]
 
-    # Newer data than the check is of: what the monitor measures itself.
-    world.clock.advance(minutes=1)
-    work = world.workspace()
-    raw = ingest(work, tiny_product(), world.run("run-2", step="tiny/raw_data"))
-    validate(work, tiny_product(), world.run("run-2", step="tiny/validated_data"), after_raw(raw))
+    # What is ingested for training says nothing about what is served.
+    usual = world.csv.read_text()
+    ingest_again(world)
     fresh = samples(monitor)
-    assert fresh["data_drift_detected tiny"] == 0
+    assert fresh["data_drift_detected tiny"] == 1
     assert fresh["prediction_drift_detected tiny"] == 1
+
+    # Of a snapshot, the next one ends what a check said: the monitor measures that itself.
+    lines = [line.split(",") for line in rows_of_applicants()]
+    rows = [",".join((age, str(float(income) + 40), *rest)) for age, income, *rest in lines]
+    world.csv.write_text("\n".join([usual.partition("\n")[0], *rows]) + "\n")
+    snapshot = NewestSnapshot(after_validated(ingest_again(world)))
+    found = check_drift(world.workspace(), tiny_product(), world.run("snapshot"), snapshot)
+    assert samples(monitor)["data_drift_detected tiny"] == 1
+    world.csv.write_text(usual)
+    ingest_again(world)
+    assert samples(monitor)["data_drift_detected tiny"] == 0
 
     # Figures that are others than recorded are not shown.
     versions = world.store.buckets[DATA].versions[found.figures_key]
     versions[-1] = replace(versions[-1], data=b"{}")
     fresh_monitor = samples(monitor_of(sources(world, tmp_path)))
     assert "prediction_drift_detected tiny" not in fresh_monitor
-    assert fresh_monitor["monitoring_check_daily tiny drift"] == 1
+    assert fresh_monitor["monitoring_check_daily tiny drift"] == 0
 
 
 def column(name: str, **changes: Any) -> dict[str, Any]:

@@ -9,9 +9,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from dagster_graphql.schema import create_schema
+from graphql import parse, validate
 
 from interlock.errors import MonitoringError
 from interlock.local.ports import free_port
+from monitoring import dagster_queries as queries
 from monitoring.catalogue import Families
 from monitoring.dagster_exporter import (
     DagsterExporter,
@@ -61,7 +64,15 @@ def schedule(**changes: Any) -> dict[str, Any]:
 
 
 def location(*schedules: dict[str, Any], jobs: tuple[str, ...] = ("tiny_pipeline",)) -> Any:
-    repository = {"jobs": [{"name": job} for job in jobs], "schedules": list(schedules)}
+    sensors = [
+        {"name": name, "sensorState": {"ticks": [{"timestamp": at}] if at else []}}
+        for name, at in (("reconciler", NOW - 30), ("decisions", None))
+    ]
+    repository = {
+        "jobs": [{"name": job} for job in jobs],
+        "schedules": list(schedules),
+        "sensors": sensors,
+    }
     return {
         "name": "interlock",
         "loadStatus": "LOADED",
@@ -498,6 +509,14 @@ def test_a_tick_that_was_due_and_did_not_come_is_overdue(
     assert only(found, "dagster_schedule_overdue_seconds") == {"ml_training_schedule": 0}
 
 
+def test_a_sensor_says_when_it_last_came_to_its_end(
+    dagster: FakeDagster, exporter: DagsterExporter
+) -> None:
+    found = samples(exporter)
+    completed = only(found, "dagster_sensor_completed_timestamp_seconds")
+    assert completed == {"reconciler": NOW - 30, "decisions": 0}
+
+
 def test_a_schedule_that_is_off_is_never_overdue(
     dagster: FakeDagster, exporter: DagsterExporter
 ) -> None:
@@ -573,3 +592,19 @@ def _plain_server() -> int:
 
     Thread(target=once).start()
     return server.server_port
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        queries.WORKSPACE,
+        queries.ASSETS,
+        queries.FAILURE,
+        queries.ended_since(),
+        queries.active(),
+        queries.job_history(["tiny_pipeline"]),
+    ],
+    ids=lambda query: query.split("(")[0].split(" {")[0],
+)
+def test_what_is_asked_is_in_dagsters_schema(query: str) -> None:
+    assert validate(create_schema().graphql_schema, parse(query)) == []

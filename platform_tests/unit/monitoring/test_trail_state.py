@@ -188,3 +188,45 @@ def test_what_the_reconciler_found_is_counted_by_model(tampering: object, expect
     found = event("model:reconcile", resource="model/TinyModel", evidence={"tampering": tampering})
     assert state_of(found).tampering["TinyModel"] == expected
     assert state_of(found).events["model:reconcile", "succeeded"] == 1
+
+
+def checked(partition: str | None, version: str = "1", **options: Any) -> TailEvent:
+    found = {"check": "drift", "product": "tiny", "partition": partition, "version": version}
+    found |= {"figures_key": f"of {partition}", "figures_hash": "hash"}
+    return event("model:monitor", resource="model/TinyModel", evidence=found, **options)
+
+
+def test_the_newest_day_tells_however_late_an_older_one_was_checked() -> None:
+    first, late = checked("2040-01-02", minutes=1), checked("2039-12-01", minutes=2)
+    again = checked("2040-01-02", minutes=3)
+    for events, minutes in (((first, late), 1), ((first, late, again), 3)):
+        found = state_of(*events).products["tiny"].check_of("drift", "1")
+        assert found is not None
+        assert found.figures_key == "of 2040-01-02"
+        assert found.time == (START + timedelta(minutes=minutes)).timestamp()
+
+
+def test_a_check_of_another_version_takes_nothing_from_the_champions() -> None:
+    failed = checked("2040-01-03", version="1", minutes=3, outcome=Outcome.FAILED)
+    product = state_of(
+        checked("2040-01-02", version="2", minutes=1),
+        checked("2040-01-03", version="1", minutes=2),
+        failed,
+    ).products["tiny"]
+    own, attempt = product.check_of("drift", "2"), product.attempt_of("drift", "2")
+    assert own is not None
+    assert attempt is not None
+    assert (own.version, attempt.succeeded) == ("2", True)
+    last, attempt = product.check_of("drift", None), product.attempt_of("drift", None)
+    assert last is not None
+    assert attempt is not None
+    assert (last.version, attempt.succeeded) == ("1", False)
+
+
+def test_an_attempt_that_found_no_champion_is_one_at_the_champion() -> None:
+    failed = checked("2040-01-03", version="", minutes=3, outcome=Outcome.FAILED)
+    attempt = (
+        state_of(checked("2040-01-02", minutes=1), failed).products["tiny"].attempt_of("drift", "1")
+    )
+    assert attempt is not None
+    assert not attempt.succeeded

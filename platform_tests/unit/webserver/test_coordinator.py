@@ -45,6 +45,7 @@ from interlock.webserver.coordinator import (
     SignedIn,
     note_enabled,
 )
+from interlock.webserver.dagster_names import AUTO_RETRY_RUN_ID_TAG
 
 ARTIFACTS = "artifacts"
 ORIGIN = RemoteJobOrigin(
@@ -295,22 +296,50 @@ def test_disabled_service_account_ends_what_no_person_started(platform: Platform
     assert "scheduler is disabled" in platform.denied(run)
 
 
+def retry(platform: Platform, failed: dg.DagsterRun, **tags: str) -> dg.DagsterRun:
+    """A retry, as the daemon makes it: it notes the new run in the one that failed."""
+    made = platform.created(dagster__parent_run_id=failed.run_id, **{**failed.tags, **tags})
+    platform.instance.add_run_tags(failed.run_id, {AUTO_RETRY_RUN_ID_TAG: made.run_id})
+    return made
+
+
 def test_retry_by_the_daemon_acts_for_who_started_the_first_run(platform: Platform) -> None:
-    parent = platform.submitted(Request("ada"))
-    retry = platform.created(dagster__parent_run_id=parent.run_id, **parent.tags)
-    assert platform.allowed(platform.submitted(DaemonsContext(), retry)) == "ada ml_engineer local"
+    failed = platform.submitted(Request("ada"))
+    again = platform.submitted(DaemonsContext(), retry(platform, failed))
+    assert platform.allowed(again) == "ada ml_engineer local"
+
+
+def test_retry_of_who_typed_anothers_backfill_stays_their_own(platform: Platform) -> None:
+    tag = platform.signer.backfill_tag(name="ada", nonce="0", environment="dev")
+    backfill(platform, "adas", tag, 0.5)
+    typed = platform.submitted(Request("victor"), platform.created(dagster__backfill="adas"))
+    again = platform.submitted(DaemonsContext(), retry(platform, typed, dagster__backfill="adas"))
+    assert "role viewer" in platform.denied(again)
+
+
+def test_run_is_no_retry_and_no_backfill_by_tags_that_anybody_can_type(platform: Platform) -> None:
+    tag = platform.signer.backfill_tag(name="ada", nonce="tick", environment="dev")
+    backfill(platform, "begun", tag, 0.7)
+    parent = platform.submitted(Request("ada")).run_id
+    for tags in (
+        {"dagster__parent_run_id": parent},
+        {"dagster__backfill": "begun", "dagster__schedule_name": "daily"},
+        {"dagster__backfill": "begun", "dagster__sensor_name": "each"},
+    ):
+        run = platform.created(**tags)
+        with pytest.raises(IdentityError, match="nothing says who started"):
+            platform.submitted(DaemonsContext(), run)
+        found = platform.instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert RUN_TAG not in found.tags
 
 
 def test_retry_of_a_run_that_nobody_signed_is_not_submitted(platform: Platform) -> None:
-    unsigned = platform.created()
-    retry = platform.created(dagster__parent_run_id=unsigned.run_id)
     with pytest.raises(IdentityError, match="not believed"):
-        platform.submitted(DaemonsContext(), retry)
-    gone = platform.created(dagster__parent_run_id="0d1f")
-    with pytest.raises(IdentityError, match="is gone"):
-        platform.submitted(DaemonsContext(), gone)
-    with pytest.raises(IdentityError, match="nothing says who started"):
-        platform.submitted(DaemonsContext())
+        platform.submitted(DaemonsContext(), retry(platform, platform.created()))
+    for tags in ({}, {"dagster__parent_run_id": "0d1f"}):
+        with pytest.raises(IdentityError, match="nothing says who started"):
+            platform.submitted(DaemonsContext(), platform.created(**tags))
 
 
 def backfill(platform: Platform, backfill_id: str, tag: str, at: float) -> None:
@@ -331,7 +360,7 @@ def test_backfill_acts_for_who_started_it_and_its_tag_is_good_for_one(platform: 
     run = platform.submitted(DaemonsContext(), platform.created(dagster__backfill="first"))
     assert platform.allowed(run) == "ada ml_engineer local"
     backfill(platform, "second", tag, 2.0)
-    copied = platform.created(dagster__backfill="second", dagster__schedule_name="daily")
+    copied = platform.created(dagster__backfill="second")
     with pytest.raises(IdentityError, match="carries the tag of backfill first"):
         platform.submitted(DaemonsContext(), copied)
     backfill(platform, "third", "typed", 3.0)

@@ -16,6 +16,7 @@ from issuer import Issuer, serving
 from simulators import FakeClock
 
 from interlock.governance.principal import Role
+from interlock.webserver.dagster_names import REFUSED
 from interlock.webserver.door import REFUSALS
 from interlock.webserver.records import MAX_NAMED
 from interlock.webserver.visitors import COUNTS, SESSION
@@ -171,6 +172,20 @@ def test_mutation_beside_others_or_under_a_condition_is_refused(front: Front, qu
     assert front.noted == []
 
 
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_backfill_that_would_act_for_somebody_else_is_not_taken_up_again(
+    front: Front, name: str
+) -> None:
+    """Dagster gives the new one the tags of the old one, and asks nobody for their own."""
+    assert front.ask(f'mutation {{ {name}(x: "b") {{ __typename }} }}').status_code == 403
+    (record,) = front.records()
+    assert (record.action, record.outcome.value) == (f"dagit:{name}", "denied")
+    assert "launch a new backfill" in record.reason
+    assert front.reached == []
+    front.gate._refused = {}  # where nobody signs in, all runs are the operator's
+    assert front.ask(f'mutation {{ {name}(x: "b") {{ __typename }} }}').status_code == 200
+
+
 @pytest.mark.parametrize("answer", [{"data": {}}, {"data": None}, {"data": {"terminateRun": None}}])
 def test_answer_that_does_not_say_what_was_done_is_no_success(front: Front, answer: Any) -> None:
     front.answer = answer
@@ -179,7 +194,7 @@ def test_answer_that_does_not_say_what_was_done_is_no_success(front: Front, answ
     assert front.noted == []
 
 
-REFUSED = {"__typename": "TerminateRunFailure", "message": "You do not have permission to"}
+FORBIDDEN = {"__typename": "TerminateRunFailure", "message": "You do not have permission to"}
 ENDED = {"__typename": "TerminateRunSuccess"}
 
 
@@ -187,10 +202,12 @@ ENDED = {"__typename": "TerminateRunSuccess"}
     ("results", "outcome"),
     [
         ([ENDED, ENDED], "succeeded"),
-        ([REFUSED, REFUSED], "denied"),
-        ([ENDED, REFUSED], "failed"),
+        ([FORBIDDEN, FORBIDDEN], "denied"),
+        ([ENDED, FORBIDDEN], "failed"),
         ([{"__typename": "TerminateRunFailure"}], "failed"),
+        ([{"__typename": "SomethingNew"}], "failed"),
         ([{}], "failed"),
+        ([7], "failed"),
         (None, "failed"),
     ],
 )
@@ -201,6 +218,40 @@ def test_record_says_what_came_of_each_run_that_was_to_end(
     front.answer = {"data": {"terminateRuns": several}}
     front.ask('mutation { terminateRuns(runIds: ["0d1f"]) { __typename } }')
     assert [each[1] for each in front.told()] == ["started", outcome]
+
+
+LAUNCHED = {"__typename": "LaunchRunSuccess"}
+NOT_THEIRS = {"__typename": "UnauthorizedError"}
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome", "reason"),
+    [
+        ([LAUNCHED], "succeeded", ""),
+        ([NOT_THEIRS, NOT_THEIRS], "denied", "permission map"),
+        ([LAUNCHED, NOT_THEIRS, LAUNCHED], "failed", "2 LaunchRunSuccess, 1 UnauthorizedError"),
+        ([{"__typename": "RunConflict"}], "failed", "1 RunConflict"),
+        ([], "failed", "nothing that says"),
+    ],
+)
+def test_record_says_what_came_of_each_run_that_was_to_start(
+    front: Front, results: Any, outcome: str, reason: str
+) -> None:
+    several = {"__typename": "LaunchMultipleRunsResult", "launchMultipleRunsResult": results}
+    front.answer = {"data": {"launchMultipleRuns": several}}
+    front.ask("mutation { launchMultipleRuns(x: 1) { __typename } }")
+    assert front.records()[-1].outcome.value == outcome
+    assert reason in front.records()[-1].reason
+
+
+@pytest.mark.parametrize("kind", ["RunConflict", "ReloadNotSupported"])
+def test_answer_whose_name_does_not_sound_like_an_error_is_no_success(
+    front: Front, kind: str
+) -> None:
+    front.answer = {"data": {"launchRun": {"__typename": kind}}}
+    front.ask("mutation { launchRun(x: 1) { __typename } }")
+    assert [each[1] for each in front.told()] == ["started", "failed"]
+    assert front.noted == []
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from dagster import DagsterInstance
 from dagster_graphql.schema import create_schema
 from dagster_webserver.webserver import DagsterWebserver
+from graphql import get_named_type
 
 from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision, Resource
@@ -24,6 +26,9 @@ from interlock.webserver.dagster_names import (
     MUTATIONS,
     NEEDED,
     OF_OWNERS,
+    REFUSED,
+    SEVERAL,
+    SUCCESSES,
     Permissions,
 )
 from interlock.webserver.decisions import of_others
@@ -142,8 +147,34 @@ def test_contract_every_mutation_of_this_dagster_has_a_rule() -> None:
     schema: Any = create_schema()
     found = set(schema.graphql_schema.mutation_type.fields)
     assert set(MUTATIONS) == found, "a new Dagster: give the new mutation a rule"
+    assert set(REFUSED) <= set(MUTATIONS)
     needed = {name for names in MUTATIONS.values() if names for name in names}
     assert needed == set(Permissions)
+
+
+FAILURES = {
+    "AppManagedComponentValidationError",
+    "InvalidOutputError",
+    "InvalidStepError",
+    "RefreshComponentStateError",
+    "RunConfigValidationInvalid",
+    "TerminateRunFailure",
+}
+"""Of Dagster's answers, those that failed and are none of its type for errors."""
+
+
+def test_contract_every_answer_of_this_dagster_is_known_to_be_a_success_or_not() -> None:
+    schema: Any = create_schema()
+    fields = schema.graphql_schema.mutation_type.fields.values()
+    lists = [schema.graphql_schema.type_map[name].fields.values() for name in SEVERAL]
+    results = [get_named_type(each.type) for each in [*fields, *chain(*lists)]]
+    kinds = {one for each in results for one in getattr(each, "types", (each,))}
+    good = {
+        each.name
+        for each in kinds
+        if all(one.name != "Error" for one in getattr(each, "interfaces", ()))
+    }
+    assert good == SUCCESSES | SEVERAL | FAILURES, "a new Dagster: say what the answer means"
 
 
 def test_contract_private_names_are_touched_in_one_module_alone() -> None:

@@ -7,13 +7,13 @@ for half an hour: to start a machine for each look would take longer than a minu
 """
 
 import time
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from interlock.actions.reconcile import Reconciled, reconcile
-from interlock.actions.waiting import known_models
+from interlock.actions.reconcile import Reconciled, reconcile_all, require_complete
 from interlock.guard import Guard
 from interlock.settings import reconciler_principal
 
@@ -45,21 +45,23 @@ class PatrolConfig(dg.Config):
 
 @dg.op(name="reconcile", required_resource_keys={"guard"})
 def reconcile_op(context: dg.OpExecutionContext, config: PatrolConfig) -> None:
-    """Look at every model until the time is over."""
+    """Look at every model until the time is over; fail if the last look was not complete."""
     guard: Guard = context.resources.guard
     end = time.monotonic() + min(config.seconds, PATROL.total_seconds())
     looks = 0
+    in_flight: dict[str, datetime] = {}
     with guard.operation(context, RECONCILIATION_JOB, service=reconciler_principal()) as (
         workspace,
         run,
     ):
         while True:
             looks += 1
-            for model in known_models(workspace):
-                _log(context, reconcile(workspace, run, model))
+            found = reconcile_all(workspace, run, in_flight=in_flight)
+            _log(context, found)
             if time.monotonic() + SECONDS > end:
                 break
             time.sleep(SECONDS)
+        require_complete(found)
     context.add_output_metadata({"looks": looks})
 
 
@@ -99,11 +101,9 @@ def reconciler_sensor(job: dg.JobDefinition) -> dg.SensorDefinition:
             return _patrol(context)
         guard: Guard = context.resources.guard
         found = guard.reconcile(context.log.info)
+        require_complete(found)  # else the tick fails, and Dagit says why
         changed = [f"{each.model}: {what}" for each in found for what in each.put_back]
-        lasting = [f"{each.model}: {what}" for each in found for what in each.failed]
-        if not changed and not lasting:
-            return dg.SkipReason("every alias and tag is as the audit trail says")
-        return dg.SkipReason("; ".join([*changed, *(f"not put back: {each}" for each in lasting)]))
+        return dg.SkipReason("; ".join(changed) or "every alias and tag is as the audit trail says")
 
     return look
 
@@ -132,6 +132,7 @@ def _patrol(context: dg.SensorEvaluationContext) -> dg.SkipReason | dg.RunReques
     return dg.RunRequest(run_config={"ops": {"reconcile": {"config": config}}})
 
 
-def _log(context: dg.OpExecutionContext, found: Reconciled) -> None:
-    for what in found.failed:
-        context.log.warning(f"{found.model}: not put back: {what}")
+def _log(context: dg.OpExecutionContext, found: Iterable[Reconciled]) -> None:
+    for each in found:
+        for why in each.failed:
+            context.log.warning(f"{each.model}: {why}")

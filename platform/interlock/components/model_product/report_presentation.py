@@ -24,6 +24,7 @@ NO_DRIFT: Final = "no_drift"
 WITHIN_LIMITS: Final = "within_limits"
 OUTCOME_METADATA: Final = "outcome"
 VERSION_METADATA: Final = "version"
+COUNTS_METADATA: Final = "counts"
 _SHOWN: Final = 15  # rows of a table
 
 
@@ -43,6 +44,7 @@ def drift_report(found: DriftChecked) -> dg.MaterializeResult[Any]:
             "dagster/row_count": verdict.rows[1],
             **_suspended(found.suspension),
             VERSION_METADATA: found.reference.version.version,
+            COUNTS_METADATA: found.counts,
             "report": f"runs:/{found.mlflow_run}/{DRIFT}/{page_name(DRIFT)}",
             "figures": dg.MetadataValue.path(found.figures_key),
             "reference_profile": found.reference.profile_hash,
@@ -75,6 +77,7 @@ def performance_report(found: PerformanceChecked) -> dg.MaterializeResult[Any]:
             "dagster/row_count": found.joined.predictions.used,
             **_suspended(found.suspension),
             VERSION_METADATA: found.reference.version.version,
+            COUNTS_METADATA: found.counts,
             "report": f"runs:/{found.mlflow_run}/{PERFORMANCE}/{page_name(PERFORMANCE)}",
             "figures": dg.MetadataValue.path(found.figures_key),
             EVENT_METADATA: found.event_key,

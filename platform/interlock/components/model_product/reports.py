@@ -24,7 +24,7 @@ from interlock.ml.monitoring import Monitoring
 from interlock.product import ModelProduct
 
 DRIFT, PERFORMANCE = "drift_report", "performance_report"
-EVERY_MORNING = "0 6 * * *"  # UTC; the day before is then over everywhere west of UTC+6
+EVERY_MORNING = "0 6 * * *"  # in the product's zone, where the day before is over
 
 
 class VersionChoice(dg.Config):
@@ -46,7 +46,9 @@ def partitions_of(product: ModelProduct) -> dg.PartitionsDefinition[Any] | None:
     """Days, batches that somebody names, or none."""
     watched = product.watched
     if watched.partitions == "daily" and watched.since is not None:
-        return dg.DailyPartitionsDefinition(start_date=watched.since.isoformat())
+        return dg.DailyPartitionsDefinition(
+            start_date=watched.since.isoformat(), timezone=watched.clock.key
+        )
     if watched.partitions == "batch":
         return dg.DynamicPartitionsDefinition(name=f"{product.name}_batches")
     return None
@@ -134,11 +136,14 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
     """Every morning the day before, and the day whose labels have come; see ``schedules``."""
     name = f"{group_of(product.name)}_schedule"
 
-    @as_the_scheduler(name=name, job=job, cron=EVERY_MORNING)
+    zone = product.watched.clock.key
+
+    @as_the_scheduler(name=name, job=job, cron=EVERY_MORNING, zone=zone)
     def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         guard: Guard = context.resources.guard
         requests = []
-        for asset, day in _due(product, context.scheduled_execution_time.date()):
+        morning = context.scheduled_execution_time.astimezone(product.watched.clock)
+        for asset, day in _due(product, morning.date()):
             run_key = f"{asset} {day}"
             token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
             if token is None:

@@ -14,12 +14,13 @@ from typing import Any, Final
 import dagster as dg
 
 from interlock.components.model_product.report_presentation import (
+    COUNTS_METADATA,
     OUTCOME_METADATA,
     VERSION_METADATA,
 )
 from interlock.components.model_product.reports import DRIFT, PERFORMANCE
 from interlock.guard import EVENT_METADATA, SCHEDULE_TOKEN_TAG, Guard
-from interlock.ml.monitoring import Retraining
+from interlock.ml.monitoring import Retraining, day_of
 from interlock.ml.performance_limit import Verdict
 from interlock.ml.verdict import Outcome
 from interlock.product import ModelProduct
@@ -28,6 +29,7 @@ RETRAINING_TAG: Final = "interlock/retraining"
 FINDING_TAG: Final = "interlock/retraining_finding"
 DAY: Final = timedelta(days=1)
 SECONDS: Final = 60  # between two looks
+LOOKED_AT: Final = 20  # reports of a day, in search of one that counts
 _BEYOND: Final = {Outcome.DRIFT.value, Verdict.BEYOND_LIMIT.value}
 
 
@@ -100,7 +102,7 @@ def retraining_sensor(product: ModelProduct, retraining: Retraining, job: Any) -
         waiting = reason_to_wait(retraining, now=datetime.now(UTC), requested=requested)
         if waiting is not None:
             return dg.SkipReason(waiting)
-        run_key = f"{finding.event_key}#{len(requested)}"
+        run_key = f"{finding.event_key}#{_requests_for(instance, finding)}"
         token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
         tags = {RETRAINING_TAG: product.name, FINDING_TAG: finding.event_key}
         if token is not None:
@@ -111,7 +113,12 @@ def retraining_sensor(product: ModelProduct, retraining: Retraining, job: Any) -
 
 
 def newest_finding(instance: dg.DagsterInstance, product: str) -> Finding | None:
-    """What the newest report of either kind found beyond a limit; the newer of both."""
+    """What the newest report of either kind found beyond a limit; the newer of both.
+
+    Newest is the report of the newest day, however late an older day was looked at; of batches,
+    and without partitions, the last. Reports that do not count are passed over: of another version
+    than the champion, or of a day before its promotion.
+    """
     found = [_finding(instance, product, asset) for asset in (DRIFT, PERFORMANCE)]
     known = [each for each in found if each is not None]
     return max(known, key=lambda each: each.found, default=None)
@@ -128,19 +135,29 @@ def requests_of(
     return [each.create_timestamp.astimezone(UTC) for each in records]
 
 
+def _requests_for(instance: dg.DagsterInstance, finding: Finding) -> int:
+    """How often a finding was asked for, ever: Dagster silently passes over a run key it knows."""
+    return instance.get_runs_count(dg.RunsFilter(tags={FINDING_TAG: finding.event_key}))
+
+
 def _finding(instance: dg.DagsterInstance, product: str, asset: str) -> Finding | None:
     key = dg.AssetKey([product, asset])
-    for record in instance.fetch_materializations(key, limit=1).records:
+    days = [each for each in instance.get_materialized_partitions(key) if day_of(each)]
+    newest = dg.AssetRecordsFilter(key, asset_partitions=[max(days)]) if days else key
+    for record in instance.fetch_materializations(newest, limit=LOOKED_AT).records:
         made = record.asset_materialization
         metadata = made.metadata if made is not None else {}
         values = {name: str(each.value) for name, each in metadata.items()}
-        if values.get(OUTCOME_METADATA) in _BEYOND:
-            return Finding(
-                event_key=values.get(EVENT_METADATA, ""),
-                found=datetime.fromtimestamp(record.timestamp, UTC),
-                version=values.get(VERSION_METADATA, ""),
-                what=asset,
-            )
+        if values.get(COUNTS_METADATA) == str(False):
+            continue
+        if values.get(OUTCOME_METADATA) not in _BEYOND:
+            return None
+        return Finding(
+            event_key=values.get(EVENT_METADATA, ""),
+            found=datetime.fromtimestamp(record.timestamp, UTC),
+            version=values.get(VERSION_METADATA, ""),
+            what=asset,
+        )
     return None
 
 

@@ -20,14 +20,15 @@ NO_KEY = (
 
 
 def as_the_scheduler(
-    *, name: str, job: Any, cron: str
+    *, name: str, job: Any, cron: str, zone: str = "UTC"
 ) -> Callable[[Callable[[dg.ScheduleEvaluationContext], Any]], dg.ScheduleDefinition]:
     """Makes a tick a schedule that is on from the start.
 
     Args:
         name: The schedule's name.
         job: What it runs.
-        cron: When, five fields, UTC.
+        cron: When, five fields.
+        zone: IANA name of the clock that it goes by.
 
     Returns:
         A decorator; the tick gives its runs their tokens itself, or skips for ``NO_KEY``.
@@ -36,7 +37,7 @@ def as_the_scheduler(
         name=name,
         job=job,
         cron_schedule=cron,
-        execution_timezone="UTC",
+        execution_timezone=zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         required_resource_keys={"guard"},
         description="Runs as the service account of the scheduler.",
