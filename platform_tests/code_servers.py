@@ -22,5 +22,5 @@ def with_its_servers(opened: AbstractContextManager[Context]) -> Iterator[Contex
     with opened as context:
         yield context
     registry = context._grpc_server_registry
-    registry.shutdown_all_processes()
+    registry.shutdown_all_processes()  # type: ignore[no-untyped-call]
     registry.wait_for_processes()

@@ -1,8 +1,12 @@
 """Measure drift: beside Evidently, on a wide table, on a long one; ``make bench-drift``.
 
 Evidently is installed into a folder that is removed again; the tables are made in the same folder.
-Beside the seconds on the clock stand those of the processor, which other work on the machine
-changes less.
+Both tools are measured in one run and in the same way: tables in memory, once over the first rows
+of them, then once over all. It is the clock that a bound is held against; beside it stand the
+seconds of the processor, which other work on the machine changes less.
+
+The results say of each part when it was measured and beside which load; a run of some parts
+leaves the others as they were measured.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +48,27 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=["evidently", "wide", "long", []])
     parser.add_argument("--files", type=int, default=100, help="files of a million rows")
     options = parser.parse_args()
+    measures: Mapping[str, Callable[[Path], list[Row]]] = {
+        "evidently": beside_evidently,
+        "wide": wide,
+        "long": lambda folder: long(folder, options.files),
+    }
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    known = {part: found[part] for part in measures if part in found}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-drift-") as folder:
-        for part in options.parts or ["evidently", "wide", "long"]:
-            print(f"measuring {part}, load {os.getloadavg()[0]:.1f} …", file=sys.stderr, flush=True)
-            if part == "evidently":
-                rows += beside_evidently(Path(folder))
-            elif part == "wide":
-                rows += wide(Path(folder))
-            else:
-                rows += long(Path(folder), options.files)
+        for part in options.parts or list(measures):
+            machine = {
+                "measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                "cores": os.cpu_count(),
+                "load": round(os.getloadavg()[0], 1),
+            }
+            print(f"measuring {part}, load {machine['load']} …", file=sys.stderr, flush=True)
+            measured = measures[part](Path(folder))
+            known[part] = machine | {"rows": [row.as_dict() for row in measured]}
+            rows += measured
     print_table(rows)
-    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-    measured = {row.name for row in rows}
-    kept = [row for row in known if row["name"] not in measured]
-    document = {
-        "machine": {"cores": os.cpu_count(), "load": os.getloadavg()[0]},
-        "rows": kept + [row.as_dict() for row in rows],
-    }
-    RESULTS.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    RESULTS.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n")
 
 
 def beside_evidently(folder: Path) -> list[Row]:
@@ -132,7 +139,10 @@ def numbers(rng: np.random.Generator, rows: int, shifted: dict[str, tuple[float,
 
 
 def wide(folder: Path) -> list[Row]:
-    """Three million rows of a thousand columns: thirty files, three of them different."""
+    """Three million rows of a thousand columns: thirty files, three of them different.
+
+    Numbers have two decimals, so that files are small and read from the disk's cache.
+    """
     rng = np.random.default_rng(SEED)
     names = []
     for number in range(WIDE_FILES):
@@ -152,7 +162,7 @@ def wide(folder: Path) -> list[Row]:
         path.unlink()
     return [
         Row(
-            "3 M x 1,000 Parquet, plan and profile, 2 processes",
+            "3 M x 1,000 Parquet, two decimals, plan and profile, 2 processes",
             found["seconds"],
             f"{found['seconds']:.0f} s (plan {found['plan']:.0f} s; processor "
             f"{found['processor']:.0f} s)",

@@ -373,6 +373,9 @@ def _reasons_against(
             yield f"{who} rejected it, which stands", "train and register another version"
     if statement.verdict is Verdict.REJECT:
         return
+    # Also what no policy knows, e.g. who enabled the schedule that trained it.
+    if against := case.excluded.reason_against(statement.subject, statement.teams):
+        yield f"{statement.subject} {against}", "ask an approver who had no part in it"
     if statement.expires is None or statement.expires <= now:
         yield "the approval has expired already", "decide again"
     if not all_hold(case.gates):

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from interlock.actions.evidence import recorded_event, require_text, verified_events
-from interlock.actions.suspensions import Suspension, last_suspension
+from interlock.actions.suspensions import Suspension, suspensions_of
 from interlock.actions.workspace import Workspace
 from interlock.adapters.model_registry import ModelVersion
 from interlock.errors import ApprovalError, AuditError, EvidenceError
@@ -30,6 +30,7 @@ from interlock.governance.approval import (
     assess,
     quorum_of,
     read_statement,
+    was_lifted,
 )
 from interlock.governance.audit import AuditRecord, Outcome, decision_ledger
 from interlock.governance.dsse import Envelope, read_envelope
@@ -58,7 +59,7 @@ class Case:
         signed: Decisions with a verified signature, in the order of the ledger.
         forged: Events that pass for decisions and carry no believed signature.
         assessment: What the decisions come to now.
-        suspension: What suspended its approval last, lifted or not; None where nothing did.
+        suspensions: What suspended its approval so far, lifted or not.
     """
 
     version: ModelVersion
@@ -72,12 +73,22 @@ class Case:
     signed: tuple[Signed, ...]
     forged: tuple[Ignored, ...]
     assessment: Assessment
-    suspension: Suspension | None = None
+    suspensions: tuple[Suspension, ...] = ()
+
+    @property
+    def suspension(self) -> Suspension | None:
+        """What suspended its approval last, lifted or not; None where nothing did."""
+        return self.suspensions[-1] if self.suspensions else None
 
     @property
     def suspended(self) -> Suspension | None:
-        """What keeps its approval suspended now; nothing once enough people agree again."""
-        return None if self.assessment.approved else self.suspension
+        """What keeps its approval suspended now; nothing once enough people have agreed again."""
+        last = self.suspension
+        return None if last is None or self.was_lifted(last) else last
+
+    def was_lifted(self, suspension: Suspension) -> bool:
+        """Whether enough people agreed once they had seen a suspension; it may have expired."""
+        return was_lifted(self.signed, suspension.event_key, self.seen, self.excluded)
 
     def needs_approval(self, environment: Environment) -> bool:
         """Whether it may be used here only once it is approved; dev needs it after a suspension."""
@@ -142,8 +153,8 @@ def case_of(workspace: Workspace, version: ModelVersion) -> Case:
             f"{version.name} version {version.version}: {reasons[0]}", remedy=_AGAIN
         )
     trained = _training_of(workspace, registration)
-    suspension = last_suspension(workspace, version.name, version.version)
-    seen = _seen(workspace, key, registration, suspension)
+    suspensions = suspensions_of(workspace, version.name, version.version)
+    seen = _seen(workspace, key, registration, suspensions)
     excluded = _excluded(registration, trained)
     signed, forged = decisions_about(workspace, version.name, version.version)
     return Case(
@@ -158,7 +169,7 @@ def case_of(workspace: Workspace, version: ModelVersion) -> Case:
         signed=signed,
         forged=forged,
         assessment=assess(signed, seen=seen, now=workspace.clock(), excluded=excluded),
-        suspension=suspension,
+        suspensions=suspensions,
     )
 
 
@@ -306,7 +317,10 @@ def _training_of(workspace: Workspace, registration: AuditRecord) -> AuditRecord
 
 
 def _seen(
-    workspace: Workspace, key: str, registration: AuditRecord, suspension: Suspension | None
+    workspace: Workspace,
+    key: str,
+    registration: AuditRecord,
+    suspensions: Sequence[Suspension],
 ) -> Seen:
     evidence = registration.evidence
     tier, raised = evidence.get("tier"), evidence.get("quorum")
@@ -324,21 +338,28 @@ def _seen(
             "fairness": Fairness.NOT_ASSESSED.value,
             "signed": False,
             "model_card": None,
-            "suspension": suspension and suspension.event_key,
+            "suspension": suspensions[-1].event_key if suspensions else None,
         }
     )
 
 
 def _excluded(registration: AuditRecord, trained: AuditRecord) -> Excluded:
     people, teams = owners_of(registration)
+    # A service account acts for whoever enabled its schedule or sensor.
+    behalf = [each.evidence.get("on_behalf_of") for each in (registration, trained)]
     return Excluded(
         {
             **dict.fromkeys(people, "owns the product"),
+            **{account_of(name): "enabled its schedule" for name in behalf if _is_named(name)},
             account_of(registration.principal.name): "registered it",
             account_of(trained.principal.name): "trained it",
         },
         teams,
     )
+
+
+def _is_named(found: object) -> TypeGuard[str]:
+    return isinstance(found, str) and found != ""
 
 
 def _listed(found: object) -> Sequence[Any]:

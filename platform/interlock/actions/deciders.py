@@ -99,6 +99,7 @@ def who_may_decide(
         each.name
         for each in people
         if each.account not in done
+        and not case.excluded.reason_against(each.account, each.teams)
         and authority.engine.decide(
             principal=each,
             action=Action.MODEL_APPROVE,

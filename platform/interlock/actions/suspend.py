@@ -8,8 +8,9 @@ ADR-0014.
 - Only the champion by the trail is suspended: nobody deploys another version.
 - What is suspended stays so; a second finding adds no second suspension, or approvals that are
   being collected would end with each.
-- Once lifted, the same finding in the same data suspends nothing again: whoever lifted it has seen
-  it. New data does.
+- What was lifted once, however long ago, suspends nothing again in the same data: whoever lifted it
+  has seen it. New data does, also while the approval that lifted the last one has expired: who
+  renews it has to see that, too.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def suspend(workspace: Workspace, run: RunContext, grounds: Grounds) -> Suspensi
 
     Returns:
         The suspension that stands now; None where the version is not the champion, or what was
-        found was seen by those who lifted the last one.
+        found was lifted before.
 
     Raises:
         EvidenceError: The version or its ledgers are not proven.
@@ -80,8 +81,7 @@ def suspend(workspace: Workspace, run: RunContext, grounds: Grounds) -> Suspensi
     case = open_case(acting, grounds.model, grounds.version)
     if case.suspended is not None:
         return case.suspended
-    last = case.suspension
-    if last is not None and (last.cause, last.data_hash) == (grounds.cause, grounds.data_hash):
+    if any(_is_about(each, grounds) and case.was_lifted(each) for each in case.suspensions):
         return None
     with acting.authority.govern(
         Action.MODEL_SUSPEND,
@@ -102,6 +102,11 @@ def suspend(workspace: Workspace, run: RunContext, grounds: Grounds) -> Suspensi
     ):
         run.report(f"the approval of {case.label} is suspended: {grounds.why}")
     return _shown(acting, run, case).suspended
+
+
+def _is_about(suspension: Suspension, grounds: Grounds) -> bool:
+    same = (suspension.cause, suspension.data_hash)
+    return same == (grounds.cause, grounds.data_hash)
 
 
 def _shown(workspace: Workspace, run: RunContext, case: Case) -> Case:

@@ -1,4 +1,4 @@
-"""Suspensions on record: which one counts for a version, and what it says.
+"""Suspensions on record: which there are of a version, and what each says.
 
 Reading alone. A suspension is an event in the ledger of a version's decisions, so that its place
 among them is fixed; approvals name the one that they lift (``governance.approval``). Code in a run
@@ -48,8 +48,8 @@ class Suspension:
         )
 
 
-def last_suspension(workspace: Workspace, model: str, version: str) -> Suspension | None:
-    """What suspended a version's approval last, lifted or not.
+def suspensions_of(workspace: Workspace, model: str, version: str) -> tuple[Suspension, ...]:
+    """What suspended a version's approval so far, lifted or not, in the order of the ledger.
 
     Args:
         workspace: Where the trail is.
@@ -61,16 +61,12 @@ def last_suspension(workspace: Workspace, model: str, version: str) -> Suspensio
         StoreError: It cannot be read.
     """
     here = workspace.authority.environment.value
-    found = None
-    for key, event in verified_events(workspace, decision_ledger(model, version)):
-        record = event.record
-        if (record.action, record.outcome, record.environment) == (
-            Action.MODEL_SUSPEND.value,
-            Outcome.SUCCEEDED,
-            here,
-        ):
-            found = _read(key, record)
-    return found
+    return tuple(
+        _read(key, event.record)
+        for key, event in verified_events(workspace, decision_ledger(model, version))
+        if (event.record.action, event.record.outcome, event.record.environment)
+        == (Action.MODEL_SUSPEND.value, Outcome.SUCCEEDED, here)
+    )
 
 
 def _read(key: str, record: AuditRecord) -> Suspension:

@@ -198,7 +198,7 @@ def _against_version(
         "current": [{"file": path} for path in files],
         "data_hash": found.data_hash,
         "refused": [],
-        "notes": [],
+        "notes": found.notes,
         "html": page,
         "verdict": drift_document(found.verdict),
         "audit_event": found.event_key,
@@ -210,7 +210,7 @@ def _against_version(
         ("report", page),
         ("audit_event", found.event_key),
     ]
-    return _result(found.verdict, document, about)
+    return _result(found.verdict, document, about, notes=found.notes)
 
 
 def _result(

@@ -1,22 +1,24 @@
 """Who agreed: when decisions about a version count, and what they come to.
 
 Here: the quorum, and ``assess``, which finds out whether enough valid statements agree. What
-they are bound to and how they are written is in ``statement.py``, re-exported here; envelopes
-are in ``dsse.py``, keys in ``adapters/signer.py``; who may decide is in
-``policies/approval.cedar``; where decisions are kept and what follows from them is in
-``interlock.actions``. ADR-0011.
+they are bound to and how they are written is in ``statement.py``, what shows who made them in
+``proof.py``, both re-exported here; envelopes are in ``dsse.py``, keys in ``adapters/signer.py``;
+who may decide is in ``policies/approval.cedar``; where decisions are kept and what follows from
+them is in ``interlock.actions``. ADR-0011.
 
 - A statement is bound to every part of ``Seen``: when any of it changes, an approval is void.
 - A person counts once per version, by the canonical name of their account. Subjects for whom
   different identity sources vouch are never added up: one person may have a name in each.
-- Who trained or registered the version, and who belongs to the owning team, does not count.
+- Who trained or registered the version or had that done, and who belongs to the owning team, does
+  not count.
 - Outside dev it must be proven who decided: a key of their own signed it, or a server that verified
   who they are. The operator's word (IDENTITY_SOURCE=env) and a key for all prove nobody.
 - An approval ends, at the latest after ``MAX_LIFETIME``; it does not begin before its time.
 - A rejection stands for that version's files for good, whoever made it and whatever was
   approved before or after.
-- A suspension ends every approval from before it; only approvals that name it lift it. What it
-  rests on is in ``interlock.actions.suspend``.
+- A suspension ends every approval from before it; only a quorum of approvals that name it lifts it,
+  for good: when those end, the version has expired. What it rests on is in
+  ``interlock.actions.suspend``.
 - Nothing depends on the order in which statements are given, or on how often.
 """
 
@@ -28,7 +30,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from interlock.governance.principal import Environment, IdentitySource, account_of
+from interlock.governance.principal import account_of
+from interlock.governance.proof import SERVER, SIGNED_IN, Proof, proof_of, unproven
 from interlock.governance.statement import (
     DEFAULT_LIFETIME,
     MAX_LIFETIME,
@@ -65,19 +68,10 @@ __all__ = [
     "read_statement",
     "timestamp",
     "unproven",
+    "was_lifted",
 ]
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)  # between machines that keep time by NTP
-SERVER: Final = ""  # in place of an account: the key is a server's, for whoever signed in there
-SIGNED_IN: Final = frozenset({IdentitySource.LOCAL.value, IdentitySource.OIDC_PROXY.value})
-
-
-class Proof(StrEnum):
-    """What shows who decided."""
-
-    OWN_KEY = "a key of their own"
-    SIGN_IN = "a server where they signed in"
-    WORD = "the operator's word alone"
 
 
 class Tier(StrEnum):
@@ -219,36 +213,6 @@ class Assessment:
         return ["; ".join([people, *unused])]
 
 
-def proof_of(statement: Statement, signed_for: str) -> Proof:
-    """What shows who decided.
-
-    Args:
-        statement: Its signature was verified.
-        signed_for: As in ``Signed``.
-    """
-    if signed_for and signed_for == account_of(statement.subject):
-        return Proof.OWN_KEY
-    is_server = signed_for == SERVER and statement.verified_by in SIGNED_IN
-    return Proof.SIGN_IN if is_server else Proof.WORD
-
-
-def unproven(statement: Statement, signed_for: str) -> str:
-    """Why it is not shown who decided; empty where it is, and in dev, where nobody has to.
-
-    Args:
-        statement: Its signature was verified.
-        signed_for: As in ``Signed``.
-    """
-    if statement.seen.environment == Environment.DEV.value:
-        return ""
-    if proof_of(statement, signed_for) is not Proof.WORD:
-        return ""
-    return (
-        f"rests on {Proof.WORD} ({statement.verified_by}): nobody verified that "
-        f"{statement.subject} decided, and no key of theirs signed it"
-    )
-
-
 def assess(
     statements: Iterable[Signed],
     *,
@@ -273,12 +237,45 @@ def assess(
         for each in every
         if each.statement.verdict is Verdict.REJECT and each.statement.seen.is_same_version(seen)
     ]
+    agreed = [each for each in every if each not in rejections]
+    counted, ignored, faults = _weighed(agreed, seen, now, excluded)
+    lifted = seen.suspension is None or was_lifted(every, seen.suspension, seen, excluded)
+    return Assessment(
+        quorum=seen.quorum,
+        counted=tuple(counted),
+        rejections=tuple(rejections),
+        ignored=tuple(sorted(ignored, key=lambda each: (each.place, each.why))),
+        state=_state(rejections, counted, faults, seen=seen, is_lifted=lifted),
+    )
+
+
+def was_lifted(
+    statements: Iterable[Signed], suspension: str, seen: Seen, excluded: Excluded
+) -> bool:
+    """Whether at any time a full quorum of approvals named a suspension.
+
+    Args:
+        statements: Those with a verified signature, in any order.
+        suspension: Its key.
+        seen: What there is to see now; nobody lifts it for other files, or by a lower quorum.
+        excluded: Whose approval does not count.
+    """
+    every = list(statements)
+    return any(
+        len(_weighed(every, then.seen, then.issued, excluded)[0]) >= seen.quorum
+        for then in (each.statement for each in every)
+        if then.seen.suspension == suspension and then.seen.is_same_version(seen)
+    )
+
+
+def _weighed(
+    statements: Iterable[Signed], seen: Seen, now: datetime, excluded: Excluded
+) -> tuple[list[Signed], list[Ignored], list[tuple[Signed, State | None]]]:
+    """Which approvals count, by subject; which do not; and the states that those explain."""
     ignored: list[Ignored] = []
     valid: dict[tuple[str, str], Signed] = {}
     faults: list[tuple[Signed, State | None]] = []
-    for each in every:
-        if each in rejections:
-            continue
+    for each in statements:
         why, state = _reason_against(each, seen, now, excluded)
         person = (each.statement.verified_by, account_of(each.statement.subject))
         if not why and person in valid:
@@ -299,13 +296,7 @@ def assess(
         for (by, _), each in sorted(valid.items())
         if by != source
     ]
-    return Assessment(
-        quorum=seen.quorum,
-        counted=tuple(counted),
-        rejections=tuple(rejections),
-        ignored=tuple(sorted(ignored, key=lambda each: (each.place, each.why))),
-        state=_state(rejections, counted, faults, seen),
-    )
+    return counted, ignored, faults
 
 
 def _reason_against(
@@ -353,13 +344,15 @@ def _state(
     rejections: list[Signed],
     counted: list[Signed],
     faults: list[tuple[Signed, State | None]],
+    *,
     seen: Seen,
+    is_lifted: bool,
 ) -> State:
     if rejections:
         return State.REJECTED
     if len(counted) >= seen.quorum:
         return State.APPROVED
-    if seen.suspension is not None:
+    if not is_lifted:
         return State.SUSPENDED
     for state in (State.EXPIRED, State.VOID):
         if any(found is state for _, found in faults):

@@ -17,7 +17,7 @@ from product_fixtures import after_trained, tiny_product
 
 from interlock.actions.approve import decide, deliver, obstacles, prepare, sign
 from interlock.actions.case import open_case
-from interlock.actions.deciders import known_deciders
+from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.register import register
 from interlock.adapters.believed_keys import BelievedKey
@@ -45,6 +45,7 @@ from interlock.governance.audit import AuditRecord, Outcome, RecordedPrincipal, 
 from interlock.governance.dsse import Envelope, Signature, read_envelope
 from interlock.governance.policy import Action, PolicyEngine, Resource
 from interlock.governance.principal import IdentitySource, Principal, Role
+from interlock.settings import scheduler_principal
 
 DECISION = [("model:approve", "started"), ("model:approve", "succeeded")]
 
@@ -160,6 +161,22 @@ def test_who_registered_the_model_of_another_does_not_approve_it(office: Office)
     text = refused(office, lambda: office.approve("eve", version="2"), error=AccessDenied)
     assert "approval asked for by eve" in text
     office.approve("grace", version="2")
+
+
+def test_who_enabled_the_schedule_does_not_approve_what_it_made(office: Office) -> None:
+    scheduled = office.world.workspace().acting_as(
+        scheduler_principal(), standing={"on_behalf_of": "Grace"}
+    )
+    register(
+        scheduled, tiny_product(tier="high"), office.at("7"), after_trained(office.made.trained)
+    )
+    text = refused(office, lambda: office.approve("grace", version="2"), error=ApprovalError)
+    assert "grace enabled its schedule" in text
+    case = office.case("2")
+    people = [Principal(name, Role.APPROVER, "local") for name in ("grace", "henry")]
+    assert who_may_decide(office.world.workspace(), case, people) == ("henry",)
+    assert case.excluded.reason_against("grace", ()) == "enabled its schedule"
+    office.approve("henry", version="2")
 
 
 @pytest.mark.parametrize("teams", [("tests",), ("TESTS",), ("risk", "tests")], ids=str)

@@ -117,6 +117,47 @@ def test_what_was_lifted_is_suspended_again_by_new_data_alone(crowned: Office) -
         deployable(crowned)
 
 
+def test_what_was_lifted_stays_so_also_after_another_finding(crowned: Office) -> None:
+    stop(crowned)
+    crowned.approve_all()
+    assert stop(crowned, cause="performance", data_hash="cd" * 32) is not None
+    assert stop(crowned) == crowned.case().suspended  # stands, and is not about this
+    crowned.approve_all()
+    decisions = crowned.world.decisions()
+    assert stop(crowned) is None
+    assert crowned.world.decisions() == decisions
+    deployable(crowned)
+
+
+def test_finding_after_the_approval_that_lifted_the_last_one_expired_is_recorded(
+    crowned: Office,
+) -> None:
+    first = stop(crowned)
+    crowned.approve_all()
+    crowned.world.clock.advance(days=91)
+    case = crowned.case()
+    assert (case.assessment.state, case.suspended) == (State.EXPIRED, None)
+    assert stop(crowned) is None  # the same one, which they had seen
+    second = stop(crowned, data_hash="cd" * 32, why="income drifted further")
+    assert second is not None
+    assert second != first
+    assert crowned.case().assessment.state is State.SUSPENDED
+    assert stop(crowned, data_hash="ef" * 32) == second
+    crowned.approve_all()
+    assert crowned.case().seen.suspension == second.event_key
+    deployable(crowned)
+
+
+def test_approval_of_one_of_two_lifts_nothing_however_it_ends(crowned: Office) -> None:
+    first = stop(crowned)
+    crowned.approve("grace")
+    crowned.world.clock.advance(days=91)
+    crowned.approve("henry")
+    case = crowned.case()
+    assert (case.assessment.state, case.suspended) == (State.SUSPENDED, first)
+    assert stop(crowned, data_hash="cd" * 32) == first
+
+
 def test_approval_prepared_before_the_suspension_does_not_lift_it(crowned: Office) -> None:
     version = crowned.another_version()
     assert stop(crowned, version=version) is None  # it is not the champion

@@ -279,7 +279,11 @@ def platform(
         yield world.workspace(**entering)
 
     monkeypatch.setattr(drift_check, "opened", opened)
-    monkeypatch.setattr(drift_check, "_product", lambda _name, _model: tiny_product())
+    # A feature that came after the champion.
+    product = tiny_product(
+        features=["income", "region", "age"], monitoring={"drift": {"columns": {"age": {}}}}
+    )
+    monkeypatch.setattr(drift_check, "_product", lambda _name, _model: product)
     monkeypatch.chdir(here)
     return world, entering.update
 
@@ -301,6 +305,8 @@ def test_version_is_proven_scores_the_rows_and_the_check_is_on_record(
     assert [each["name"] for each in calm.document["verdict"]["predictions"]] == [SCORE]
     record = [each for each in world.records() if each.action == "model:monitor"][-1]
     assert record.evidence["data"] == "first.csv and 1 more"
+    (note,) = calm.document["notes"]
+    assert note == "not in the reference, so their limits judge nothing: age"
     drifted = call(capsys, *words("rich.csv", "--html", "out.html", reference="TinyModel/1"))
     assert drifted.code == DRIFT
     assert "model:suspend" not in {each.action for each in world.records()}
