@@ -29,7 +29,7 @@ from interlock.webserver.records import Records
 from interlock.webserver.visitors import COOKIE
 
 HOST = "localhost:3000"
-OWN = {"origin": f"http://{HOST}"}
+OWN = {"origin": f"https://{HOST}"}
 MUTATION = "mutation M($r: String!) { terminateRun(runId: $r) { __typename } }"
 
 

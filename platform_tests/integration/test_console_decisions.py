@@ -12,7 +12,9 @@ from console_site import OWN, VERSION, Counter, hidden_fields
 from httpx import Response
 from office import MODEL, Office
 
+from interlock.actions.rollback import RolledBack, rollback
 from interlock.adapters.believed_keys import BelievedKey
+from interlock.console.forms import FORM_TYPE
 from interlock.governance.principal import Role
 
 MODEL_PAGE = f"/models/{MODEL}"
@@ -145,6 +147,55 @@ def test_form_of_another_page_is_refused(counter: Counter) -> None:
         why="The request comes from another page",
         action="console:request",
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status"),
+    [
+        (f"{VERSION}/approve", "reason=x", "text/plain", 415),
+        (f"{VERSION}/approve", "proof=a&proof=b", FORM_TYPE, 400),
+        (f"{VERSION}/approve", "%ff=1", FORM_TYPE, 400),
+        (f"{VERSION}/approve", "x" * 20_000, FORM_TYPE, 413),
+        ("/nothing", "a=1", FORM_TYPE, 404),
+        ("/audit", "a=1", FORM_TYPE, 405),
+    ],
+    ids=["type", "twice", "bytes", "size", "address", "method"],
+)
+def test_form_that_cannot_be_read_or_has_no_address_is_refused(
+    counter: Counter, path: str, body: str, kind: str, status: int
+) -> None:
+    headers = {**counter.headers("grace"), **OWN, "content-type": kind}
+    refused(
+        counter,
+        lambda: counter.client.post(path, content=body, headers=headers),
+        status=status,
+        why="",
+        action="console:request",
+    )
+    assert (counter.denials()[-1].principal.name, path in counter.denials()[-1].reason) == (
+        "grace",
+        True,
+    )
+
+
+def test_two_rollbacks_at_once_go_back_once(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is confirmed between the look at what is there and the move."""
+    office = counter.office
+    for version in ("1", office.another_version(), office.another_version()):
+        office.approve_all(version)
+        office.promote(version)
+
+    def later(*args: Any, **options: Any) -> RolledBack:
+        office.rollback()
+        return rollback(*args, **options)
+
+    monkeypatch.setattr("interlock.console.changes.rollback", later)
+    answer = counter.decide("otto", "rollback", page=MODEL_PAGE)
+    assert answer.status_code == 409, answer.text
+    assert office.champion() == "2"
+    assert "moved by somebody else meanwhile" in office.last_refusal().reason
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "promote"])

@@ -15,6 +15,8 @@ from office import MODEL, Office
 from product_fixtures import AUDIT, OPENED
 
 from interlock.actions.suspend import Grounds, suspend
+from interlock.adapters.model_registry import ModelRegistry
+from interlock.console import files
 from interlock.console.rendering import POLICY
 from interlock.governance.audit import champion_ledger
 from interlock.governance.principal import Role
@@ -111,6 +113,47 @@ def test_version_says_what_is_known_and_who_may(counter: Counter) -> None:
     image = counter.get("grace", plot[1])
     assert (image.headers["content-type"], image.content[1:4]) == ("image/png", b"PNG")
     assert counter.get("grace", f"{VERSION}/plots/../../mlflow.db").status_code == 404
+
+
+def test_plot_that_is_too_large_is_not_fetched(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(*_: object) -> Path:
+        raise AssertionError("it must not be fetched")
+
+    page = counter.get("grace", VERSION).text
+    plot = re.search(r'src="(/models/[^"]*/plots/[^"]*)"', page)
+    assert plot
+    monkeypatch.setattr(files, "LARGEST", 100)
+    monkeypatch.setattr(ModelRegistry, "run_file", fetched)
+    answer = counter.get("grace", plot[1])
+    assert answer.status_code == 404
+    assert "no PNG of at most 100 bytes" in text_of(answer.text)
+
+
+def test_page_of_a_version_says_who_could_still_approve(counter: Counter) -> None:
+    """Of the approvers in the directory; ``tess`` is of the owning team, ``ada`` trained it."""
+    counter.add("gone", Role.APPROVER, disabled=True)
+    assert "Could still approve: grace, henry." in text_of(counter.get("vera", VERSION).text)
+    counter.decide("grace")
+    assert "Could still approve: henry." in text_of(counter.get("vera", VERSION).text)
+    counter.disable("henry")
+    assert "Nobody who is known here could still approve" in text_of(
+        counter.get("vera", VERSION).text
+    )
+    counter.office.approve("ines")
+    assert "still approve" not in text_of(counter.get("vera", VERSION).text)
+
+
+def test_model_that_is_not_the_platforms_is_told_of_and_spoils_no_other(counter: Counter) -> None:
+    counter.office.client.create_registered_model("fraud model")
+    for path in ("/", "/waiting"):
+        answer = counter.get("grace", path)
+        assert answer.status_code == 200
+        shown = text_of(answer.text)
+        assert "no model of the platform can be named 'fraud model'" in shown
+        assert MODEL in shown
+    assert counter.get("grace", "/models/fraud%20model").status_code == 200
 
 
 def test_metrics_stand_beside_the_champions(counter: Counter) -> None:

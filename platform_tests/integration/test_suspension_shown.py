@@ -45,8 +45,14 @@ def test_console_says_it_first_and_lists_it_among_what_waits(
     assert "Its approval is suspended since" in page
     assert WHY in page
     assert page.index(WHY) < page.index("Gates")
+    assert page.count("Its approval is suspended since") == 1  # as an alarm
+    assert "Could still approve: grace, henry." in page
     assert "is from before its approval was suspended" in page
     assert WHY in read("/waiting")
+    stopped.approve_all()
+    stopped.world.clock.advance(days=91)
+    counter = Counter(stopped, tmp_path)
+    assert "suspended since" not in read(VERSION)  # it was lifted, and expired
 
 
 def test_command_line_lists_the_champion_again(

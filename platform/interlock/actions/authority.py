@@ -172,7 +172,7 @@ class Authority:
         self._authorise(action, resource, run, context or self.context, base)
         run = run if ledger is None else replace(run, stream=ledger)
         self._make_ready()
-        self._record_start(
+        governed.begun = self._record_start(
             self._record(action, resource, governed.run, Outcome.STARTED, evidence=base),
             run,
             may_wait=is_done or self.environment is Environment.DEV,
@@ -319,14 +319,17 @@ class Authority:
                 log.warning("a spooled record cannot be read: %s", error)
             self._readiness.reached = True
 
-    def _record_start(self, record: AuditRecord, run: RunContext, *, may_wait: bool) -> None:
+    def _record_start(
+        self, record: AuditRecord, run: RunContext, *, may_wait: bool
+    ) -> StoredEvent | None:
         try:
-            self.audit.append(run.stream, record)
+            return self.audit.append(run.stream, record)
         except AuditWriteFailed as error:
             if not may_wait:
                 raise
             spooled = self.audit.spool(run.stream, record)
             log.warning("%s; spooled to %s, which dev alone permits before an act", error, spooled)
+            return None
 
     def _record_failure(
         self,
@@ -338,16 +341,11 @@ class Authority:
         error: BaseException,
         base: Mapping[str, Any],
     ) -> None:
-        text = str(error) if isinstance(error, InterlockError) else place_of(error)
+        why = as_reason(str(error) if isinstance(error, InterlockError) else place_of(error))
 
         def record_with(evidence: Mapping[str, Any]) -> AuditRecord:
             record = self._record(
-                action,
-                resource,
-                governed.run,
-                Outcome.FAILED,
-                reason=as_reason(text),
-                evidence=evidence,
+                action, resource, governed.run, Outcome.FAILED, reason=why, evidence=evidence
             )
             require_recordable(record)
             return record

@@ -7,7 +7,7 @@ rows are read by ``adapters.scored_rows``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,21 +205,26 @@ def scored(
             keep=keep,
         )
 
+    first = GivenFile(fetched.path, fetched.source)
     if not fetched.more:
-        return read(fetched.path, fetched.source)
-    return _one_by_one((GivenFile(fetched.path, fetched.source), *fetched.more), read)
+        return _one_by_one([(fetched.label, first)], read)
+    return _one_by_one([(each.path.name, each) for each in (first, *fetched.more)], read)
 
 
 def _one_by_one(
-    files: tuple[GivenFile, ...],
+    files: Sequence[tuple[str, GivenFile]],
     read: Callable[[Path, Source], Iterator[pl.DataFrame]],
 ) -> Iterator[pl.DataFrame]:
-    """The rows of several files; what is wrong with one is said of it by name."""
-    for each in files:
+    """The rows of files, which are all good: a verdict on record is of all data or none.
+
+    What is wrong with one is said of it by name.
+    """
+    for name, each in files:
         try:
             yield from read(each.path, each.source)
         except DataError as error:
-            raise DataError(f"{each.path.name}: {error.message}", remedy=error.remedy) from error
+            named = f"{name}: {error.message}"
+            raise type(error)(named, remedy=error.remedy) from error
 
 
 def _given(current: GivenFile) -> Fetched:

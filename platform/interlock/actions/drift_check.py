@@ -179,20 +179,22 @@ def check_drift(
             "tests": verdict.tests,
             "limits_digest": hashlib.sha256(limits.model_dump_json().encode()).hexdigest(),
         }
-    suspension = None
-    if counts and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
-        suspension = suspend(
-            workspace,
-            run,
-            Grounds(
-                model=product.model,
-                version=number,
-                cause=CAUSE,
-                why=f"{drift_sentence(verdict)} in {fetched.label}",
-                check=governed.event_key,
-                data_hash=fetched.data_hash,
-            ),
-        )
+        # Before the check is on record as done: what it found is never known and without effect.
+        suspension = None
+        if counts and verdict.outcome is Outcome.DRIFT and CAUSE in product.watched.suspend_on:
+            suspension = suspend(
+                workspace,
+                run,
+                Grounds(
+                    model=product.model,
+                    version=number,
+                    cause=CAUSE,
+                    why=f"{drift_sentence(verdict)} in {fetched.label}",
+                    check=governed.begun_key,
+                    data_hash=fetched.data_hash,
+                ),
+            )
+        governed.evidence |= {"suspension": suspension and suspension.event_key}
     return DriftChecked(
         verdict=verdict,
         reference=reference,

@@ -160,20 +160,22 @@ def check_performance(
             )
         governed.run = run.with_mlflow_run(kept.mlflow_run).ref
         governed.evidence |= {**kept.evidence, **_evidence(measured)}
-    suspension = None
-    if counts and report_is_beyond(report) and CAUSE in product.watched.suspend_on:
-        suspension = suspend(
-            workspace,
-            run,
-            Grounds(
-                model=product.model,
-                version=number,
-                cause=CAUSE,
-                why=f"performance {performance_sentence(report)} ({data.label})",
-                check=governed.event_key,
-                data_hash=data_hash,
-            ),
-        )
+        # Before the check is on record as done: what it found is never known and without effect.
+        suspension = None
+        if counts and report_is_beyond(report) and CAUSE in product.watched.suspend_on:
+            suspension = suspend(
+                workspace,
+                run,
+                Grounds(
+                    model=product.model,
+                    version=number,
+                    cause=CAUSE,
+                    why=f"performance {performance_sentence(report)} ({data.label})",
+                    check=governed.begun_key,
+                    data_hash=data_hash,
+                ),
+            )
+        governed.evidence |= {"suspension": suspension and suspension.event_key}
     return PerformanceChecked(
         report=report,
         estimates=measured.estimates,

@@ -37,7 +37,14 @@ class RolledBack:
     passed_over: tuple[str, ...]
 
 
-def rollback(workspace: Workspace, run: RunContext, *, model: str, reason: str) -> RolledBack:
+def rollback(
+    workspace: Workspace,
+    run: RunContext,
+    *,
+    model: str,
+    reason: str,
+    expected_move: str | None = None,
+) -> RolledBack:
     """Point the champion alias back at the champion before.
 
     Args:
@@ -45,13 +52,15 @@ def rollback(workspace: Workspace, run: RunContext, *, model: str, reason: str) 
         run: Where this happens.
         model: Registered model.
         reason: Why; part of the record.
+        expected_move: Key of the newest move that whoever asks has seen; the newest one by default.
 
     Returns:
         What was done.
 
     Raises:
         AccessDenied: The principal may not roll back here.
-        ApprovalError: No reason is given, or there is no champion to go back to.
+        ApprovalError: No reason is given, there is no champion to go back to, or the champion was
+            moved since it was looked at.
         EvidenceError: The trail or the version's files are not as recorded.
         AuditWriteFailed: It could not be recorded; the alias was taken back.
         ProductBusy: Another move of this champion is under way.
@@ -62,6 +71,7 @@ def rollback(workspace: Workspace, run: RunContext, *, model: str, reason: str) 
         if not reason.strip():
             raise ApprovalError("a rollback needs a reason", remedy="say why, with --reason")
         history = history_of(workspace, model)
+        _require_unmoved(model, history, expected_move or history.last_move)
         reign, case = _target(workspace, model, history, passed_over)
     except InterlockError as error:
         evidence = {"model": model, "alias": CHAMPION, "passed_over": passed_over}
@@ -70,11 +80,7 @@ def rollback(workspace: Workspace, run: RunContext, *, model: str, reason: str) 
     required = demands_approval(authority.environment)
 
     def require_unchanged() -> None:
-        if history_of(workspace, model).last_move != history.last_move:
-            raise ApprovalError(
-                f"the champion of {model} was moved by somebody else meanwhile",
-                remedy="look at what it is now, and roll back again if that is still right",
-            )
+        _require_unmoved(model, history_of(workspace, model), history.last_move)
         now = case_of(workspace, workspace.registry.version(model, reign.version))
         if now.assessment.rejections:
             raise ApprovalError(now.assessment.reasons_against()[0], remedy="promote another one")
@@ -100,6 +106,19 @@ def rollback(workspace: Workspace, run: RunContext, *, model: str, reason: str) 
     )
     lacks = case.assessment.reasons_against() if required else []
     return RolledBack(move=moved, lacks=tuple(lacks), passed_over=tuple(passed_over))
+
+
+def _require_unmoved(model: str, now: History, expected: str | None) -> None:
+    """Refuse to go further back than was meant.
+
+    Raises:
+        ApprovalError: The champion was moved since.
+    """
+    if now.last_move != expected:
+        raise ApprovalError(
+            f"the champion of {model} was moved by somebody else meanwhile",
+            remedy="look at what it is now, and roll back again if that is still right",
+        )
 
 
 def _target(

@@ -40,12 +40,19 @@ class Governed:
     Attributes:
         evidence: What the last record will carry; JSON values, finite numbers.
         run: How the last record names the run; may be completed while the action goes on.
+        begun: The first record as stored; None where dev went on without.
         event: The last record as stored, once the action has ended well.
     """
 
     run: RunRef
     evidence: dict[str, Any] = field(default_factory=dict)
+    begun: StoredEvent | None = None
     event: StoredEvent | None = None
+
+    @property
+    def begun_key(self) -> str:
+        """Where the record of its start is stored; empty where that waits on disk."""
+        return "" if self.begun is None else self.begun.key
 
     @property
     def event_key(self) -> str:

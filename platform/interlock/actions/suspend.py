@@ -5,6 +5,7 @@ Done by the platform itself, as an account whose policy permits this and nothing
 can lift it: that takes approvals by people that name the suspension (``governance.approval``).
 ADR-0014.
 
+- A check is recorded as done once its suspension is; when that fails, the check has failed.
 - Only the champion by the trail is suspended: nobody deploys another version.
 - What is suspended stays so; a second finding adds no second suspension, or approvals that are
   being collected would end with each.
@@ -42,7 +43,7 @@ class Grounds:
         version: Its number.
         cause: ``drift`` or ``performance``.
         why: What was found, one sentence without full stop and without values of rows.
-        check: Key of the audit event of the check.
+        check: Key of the audit event with which the check began.
         data_hash: Of the data in which it was found.
     """
 

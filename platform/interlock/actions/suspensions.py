@@ -27,7 +27,7 @@ class Suspension:
         since: When.
         cause: ``drift`` or ``performance``.
         why: What was found, one sentence without full stop.
-        check: Key of the audit event of the check that found it.
+        check: Key of the audit event with which the check that found it began.
         data_hash: Of the data in which it was found.
     """
 

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -37,11 +36,10 @@ MIN_PASSWORD: Final = 15  # characters; NIST SP 800-63B-4, 3.1.1.2, for a passwo
 MAX_PASSWORD: Final = 256  # characters: a hash must not become a way to keep the server busy
 MAX_FAILURES: Final = 5  # in a row, before an account is locked
 LOCKED_FOR: Final = timedelta(minutes=15)
-AT_ONCE: Final = 2  # passwords hashed at a time: each takes 64 MiB
+AT_ONCE: Final = 2  # passwords that a server hashes at a time: each takes 64 MiB
 TOKEN_PREFIX: Final = "interlock"  # noqa: S105 - what a token begins with
 _TOKEN_BYTES: Final = 32
 _SCHEMA: Final = "interlock.credentials/v1"
-_PLACES: Final = threading.Semaphore(AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,8 @@ class Credentials:
         person = self._directory.find(name) if account_of(name) else None
         secret = None if person is None else self._count_attempt(name)
         usable = secret is not None and bool(secret.password) and len(password) <= MAX_PASSWORD
-        # Hashed in every case: the time of an answer must not tell which accounts there are.
+        # Hashed in every case, for that takes the time; what an account costs besides are two
+        # requests of the store, and names are no secret.
         right = self._matches(secret.password if secret and usable else None, password)
         if person is None:
             raise refusal(f"{name!r} is nobody in the directory")
@@ -210,15 +209,13 @@ class Credentials:
         else:
             possible = True
         try:
-            with _PLACES:
-                self._hasher.verify(stored, password[:MAX_PASSWORD])
+            self._hasher.verify(stored, password[:MAX_PASSWORD])
         except (Argon2Error, InvalidHashError):
             return False
         return possible
 
     def _hash(self, password: str) -> str:
-        with _PLACES:
-            return self._hasher.hash(password)
+        return self._hasher.hash(password)
 
     def _read(self, name: str) -> tuple[_Secret, str] | None:
         key = key_of(CREDENTIALS_PREFIX, name)

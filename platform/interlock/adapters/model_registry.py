@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from interlock.adapters.mlflow_connection import MlflowConnection, no_progress_bar, translated
@@ -236,6 +236,12 @@ class ModelRegistry:
         with translated(f"list the files of run {run_id}"):
             found = self._connection.client.list_artifacts(run_id, folder)
         return sorted(str(each.path) for each in found if not each.is_dir)
+
+    def run_file_size(self, run_id: str, path: str) -> int | None:
+        """Bytes of a file of a run's artifacts, as MLflow lists it; None where there is none."""
+        with translated(f"list the files of run {run_id}"):
+            found = self._connection.client.list_artifacts(run_id, str(PurePosixPath(path).parent))
+        return next((int(each.file_size or 0) for each in found if each.path == path), None)
 
     def run_file(self, run_id: str, path: str, directory: Path) -> Path:
         """Fetch a file of a run's artifacts.

@@ -62,7 +62,9 @@ class _Named:
     help="CSV or Parquet; give it again, or name more files at the end.",
 )
 @click.argument("more", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--product", "name", help="Whose limits and contract; of a version, its own.")
+@click.option(
+    "--product", "name", help="Whose limits, contract and CSV dialect; of a version, its own."
+)
 @click.option(
     "--html",
     "page",

@@ -18,7 +18,7 @@ from interlock.adapters.profiling import RefusedFile, profile_files
 from interlock.adapters.table_files import PARQUET_ENDINGS, TableFile
 from interlock.errors import DataError, ProfileError
 from interlock.ml.drift_limits import DriftLimits
-from interlock.ml.model_reference import limits_of_scores
+from interlock.ml.model_reference import fitting_limits
 from interlock.ml.monitoring import SCORE
 from interlock.ml.profile_bytes import MAGIC, MAX_PACKED, from_bytes
 from interlock.ml.profile_parts import without
@@ -85,15 +85,16 @@ def compare_files(
             f"{', '.join(name for name, _ in found.files)}: no rows{besides}",
             remedy="see whether the source delivered; then check again",
         )
+    fitting, left_out = fitting_limits(limits, before.plan)
     paths = {file.label: file.path for file in current}
     return Compared(
-        verdict=judge(before, found.profile, _fitting(limits, before)),
+        verdict=judge(before, found.profile, fitting),
         reference=before,
         current=found.profile,
         reference_hash=digest,
         files=tuple((name, rows, _hash(paths[name])) for name, rows in found.files),
         refused=found.refused,
-        notes=(*notes, *_added(before, current)),
+        notes=(*notes, *left_out, *_added(before, current)),
     )
 
 
@@ -147,14 +148,6 @@ def _columns(files: Sequence[TableFile]) -> list[list[str]]:
         except DataError:
             continue
     return found
-
-
-def _fitting(limits: DriftLimits, reference: TableProfile) -> DriftLimits:
-    """The limits as they are for scores, or without one where these are not compared."""
-    if any(column.name == SCORE for column in reference.plan.columns):
-        return limits_of_scores(limits)
-    columns = {name: own for name, own in limits.columns.items() if name != SCORE}
-    return limits.model_copy(update={"columns": columns})
 
 
 def _hash(path: Path) -> str:

@@ -1,4 +1,8 @@
-"""The application: pages, what pages load, and how errors are told."""
+"""The application: pages, what pages load, and how errors are told.
+
+A request that was to change something and is refused before it is an action, because its form
+cannot be read or nothing is at its address, is recorded here. Refused actions record themselves.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from interlock.console import changes, integrity, models, trail
 from interlock.console.rendering import STATIC, page
-from interlock.console.site import Here, Site
+from interlock.console.site import Site, here_of
 from interlock.errors import (
     AccessDenied,
     ApprovalError,
@@ -22,12 +26,13 @@ from interlock.errors import (
     EvidenceError,
     InterlockError,
     ProductBusy,
+    RecordedRefusal,
     RegistryError,
     RegistryUnavailable,
     RequestRefused,
     StoreError,
 )
-from interlock.webserver.door import PERSON
+from interlock.webserver.requests import SAFE_METHODS
 
 UNEXPECTED: Final = "the console made a mistake that nobody foresaw"
 _STATUS: Final[tuple[tuple[type[InterlockError], int], ...]] = (
@@ -75,12 +80,9 @@ def error_page(
     request: Request, status: int, message: str, remedy: str, *, denied: AccessDenied | None = None
 ) -> Response:
     """What happened and what to do about it."""
-    site: Site = request.app.state.site
-    person = request.scope[PERSON]
-    here = Here(site, person, site.workspace.acting_as(person.principal))
     return page(
         request,
-        here,
+        here_of(request),
         "error",
         status=status,
         code=status,
@@ -95,6 +97,8 @@ def _told(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500:  # noqa: PLR2004 - HTTP's errors of servers
         log.warning("a page could not be served: %s", error)
+    if isinstance(error, RequestRefused) and not isinstance(error, RecordedRefusal):
+        _record(request, error.message)
     denied = error if isinstance(error, AccessDenied) else None
     return error_page(request, status, error.message, error.remedy, denied=denied)
 
@@ -105,15 +109,27 @@ def _told_by_framework(request: Request, error: Exception) -> Response:
         404: ("there is no such page", "choose one from the navigation"),
         405: ("this page is not asked for like that", "open it from the navigation"),
     }.get(error.status_code, (str(error.detail), "open the page again from the navigation"))
+    _record(request, message)
     return error_page(request, error.status_code, message, remedy)
 
 
 def _told_of_input(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as it was registered
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    remedy = "open the page again from the navigation"
-    return error_page(request, 400, f"{where}: {first['msg']}", remedy)
+    message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    _record(request, message)
+    return error_page(request, 400, message, "open the page again from the navigation")
+
+
+def _record(request: Request, why: str) -> None:
+    """Record that a request was refused, if it was to change something."""
+    if request.method in SAFE_METHODS:
+        return
+    asked = f"{request.method} {request.url.path[:200]!r}: {why}"
+    try:
+        here_of(request).record_refusal("request", asked)
+    except AuditWriteFailed as error:  # it stays refused
+        log.warning("a refusal could not be recorded (%s): %s", asked, error)
 
 
 def _told_of_mistake(request: Request, error: Exception) -> Response:

@@ -24,9 +24,14 @@ from interlock.console.forms import Form
 from interlock.console.rendering import model_path, page, version_path
 from interlock.console.site import PLACE, AtConsole, Here
 from interlock.console.versions import NO_KEY, NO_KEY_REMEDY, Verb
-from interlock.errors import ApprovalError, ConfigurationError, InterlockError, RequestRefused
+from interlock.errors import (
+    ApprovalError,
+    ConfigurationError,
+    InterlockError,
+    RecordedRefusal,
+    RequestRefused,
+)
 from interlock.governance.approval import DEFAULT_LIFETIME, MAX_LIFETIME, Statement, Verdict
-from interlock.governance.audit import Outcome, as_reason
 from interlock.governance.policy import Action, Resource
 
 _VERDICTS: Final = {Verb.APPROVE: Verdict.APPROVE, Verb.REJECT: Verdict.REJECT}
@@ -93,17 +98,28 @@ def make_champion(
 def go_back(request: Request, here: AtConsole, form: Form, model: str) -> Response:
     """Go back to the champion before."""
     checked(here, Verb.ROLLBACK, form)
-    history = history_of(here.workspace, model)
+    try:
+        history = history_of(here.workspace, model)
+    except InterlockError as error:
+        _refuse(here, Verb.ROLLBACK, model, error)
+        raise
     _require_seen(here, Verb.ROLLBACK, model, form, seen_of(history), of=f"{model}'s champion")
     if form.get("confirmed") == CONFIRMED:
-        done = rollback(here.workspace, here.site.run(), model=model, reason=form.get("reason", ""))
+        done = rollback(
+            here.workspace,
+            here.site.run(),
+            model=model,
+            reason=form.get("reason", ""),
+            expected_move=seen_of(history),
+        )
         return _done(here, Verb.ROLLBACK, version_path(model, done.move.version))
     authority, evidence = here.workspace.authority, {"model": model, "alias": CHAMPION}
     resource = Resource("model", model)
     if not form.get("reason"):
-        error = ApprovalError("a rollback needs a reason", remedy="go back and give one")
-        authority.refuse(Action.MODEL_ROLLBACK, resource, here.site.run(), error, evidence=evidence)
-        raise error
+        missing = ApprovalError("a rollback needs a reason", remedy="go back and give one")
+        run = here.site.run()
+        authority.refuse(Action.MODEL_ROLLBACK, resource, run, missing, evidence=evidence)
+        raise missing
     return page(
         request,
         here,
@@ -142,13 +158,13 @@ def checked(here: Here, verb: str, form: Mapping[str, str]) -> None:
     """Refuse, on record, a form that is not of this console.
 
     Raises:
-        RequestRefused: It is not.
+        RecordedRefusal: It is not.
     """
     try:
         here.site.forms.require(here.account, form.get("proof", ""))
     except RequestRefused as error:
-        _record(here, verb, error.message, {})
-        raise
+        here.record_refusal(verb, error.message)
+        raise RecordedRefusal(error.status, error.message) from error
 
 
 def seen_of(history: History) -> str:
@@ -261,18 +277,5 @@ def _refuse(here: Here, verb: Verb, model: str, error: InterlockError) -> None:
 def _by_get(here: Here, verb: str, resource: str | None, evidence: Mapping[str, Any]) -> Response:
     if verb not in {*Verb, "verify"}:
         raise RequestRefused(404, "there is no such page")
-    _record(here, verb, "asked for by GET", evidence, resource=resource)
-    raise RequestRefused(405, "nothing is done by following a link; use the form of the page")
-
-
-def _record(
-    here: Here, verb: str, why: str, evidence: Mapping[str, Any], *, resource: str | None = None
-) -> None:
-    here.site.records.write(
-        f"{PLACE}:{verb}",
-        Outcome.DENIED,
-        here.person,
-        resource=resource,
-        reason=as_reason(why),
-        evidence=evidence,
-    )
+    here.record_refusal(verb, "asked for by GET", resource=resource, evidence=evidence)
+    raise RecordedRefusal(405, "nothing is done by following a link; use the form of the page")

@@ -61,15 +61,19 @@ class RunFiles:
             raise RegistryError(
                 f"the run {run_id} has no plot {name!r}", remedy="open the version's page again"
             )
+        unfit = RegistryError(
+            f"the plot {name!r} of run {run_id} is no PNG of at most {LARGEST} bytes",
+            remedy="have the artifacts of this run examined",
+        )
+        path = f"{FOLDER}/{name}.png"
+        if (workspace.registry.run_file_size(run_id, path) or 0) > LARGEST:
+            raise unfit  # before any of it is fetched
         with workspace.scratch_folder() as folder:
-            path = workspace.registry.run_file(run_id, f"{FOLDER}/{name}.png", folder)
-            with path.open("rb") as file:
+            fetched = workspace.registry.run_file(run_id, path, folder)
+            with fetched.open("rb") as file:
                 found = file.read(LARGEST + 1)
         if not found.startswith(PNG) or len(found) > LARGEST:
-            raise RegistryError(
-                f"the plot {name!r} of run {run_id} is no PNG of at most {LARGEST} bytes",
-                remedy="have the artifacts of this run examined",
-            )
+            raise unfit
         self._keep(self._plots, (run_id, name), found)
         return found
 

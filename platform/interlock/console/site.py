@@ -6,10 +6,10 @@ Everything is connected in ``server.py``; tests connect simulators instead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
@@ -23,7 +23,7 @@ from interlock.console.forms import Forms
 from interlock.console.summaries import Summaries
 from interlock.console.verifications import Verifications
 from interlock.governance.access import Action, Decision, Resource
-from interlock.governance.audit import RunRef, Stream
+from interlock.governance.audit import Outcome, RunRef, Stream, as_reason
 from interlock.governance.facts import RequestContext
 from interlock.governance.principal import IdentitySource
 from interlock.webserver.door import PERSON
@@ -118,6 +118,34 @@ class Here:
             context=context or authority.context,
         )
 
+    def record_refusal(
+        self,
+        what: str,
+        why: str,
+        *,
+        resource: str | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record what was refused before it was an action.
+
+        Args:
+            what: Was asked for, one word.
+            why: Not.
+            resource: On what; the console itself by default.
+            evidence: What is known.
+
+        Raises:
+            AuditWriteFailed: It cannot be recorded.
+        """
+        self.site.records.write(
+            f"{PLACE}:{what}",
+            Outcome.DENIED,
+            self.person,
+            resource=resource,
+            reason=as_reason(why),
+            evidence=evidence,
+        )
+
     def read_trail(self) -> None:
         """Let them read the trail, on record; once for all the pages that they leaf through.
 
@@ -143,10 +171,11 @@ def site_of(request: Request) -> Site:
     return site
 
 
-def _here(request: Request) -> Here:
+def here_of(request: Request) -> Here:
+    """Who sent a request, and where they are."""
     site, person = site_of(request), request.scope[PERSON]
     return Here(site, person, site.workspace.acting_as(person.principal))
 
 
-AtConsole = Annotated[Here, Depends(_here)]
+AtConsole = Annotated[Here, Depends(here_of)]
 """The parameter of a page that says who is there."""

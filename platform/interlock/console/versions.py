@@ -13,6 +13,7 @@ from typing import Final
 from interlock.actions.approve import obstacles, view_of
 from interlock.actions.case import Case, case_of
 from interlock.actions.champions import CHAMPION, History, Reign, history_of
+from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.evidence import verified_events
 from interlock.actions.waiting import lacks
 from interlock.actions.workspace import Workspace
@@ -91,6 +92,7 @@ class VersionView:
         champion_metrics: Its metrics.
         lineage: From the source to here.
         decisions: Signed decisions.
+        may_approve: Who could still add an approval; None where none is lacking.
         lacks: What a promotion lacks.
         choices: What the person may do, by verb.
         history: What happened, the newest first.
@@ -105,6 +107,7 @@ class VersionView:
     champion_metrics: Mapping[str, float | None]
     lineage: Lineage | None = None
     decisions: tuple[Decision, ...] = ()
+    may_approve: tuple[str, ...] | None = None
     lacks: tuple[str, ...] = ()
     choices: Mapping[str, Choice] | None = None
     history: tuple[Happened, ...] = ()
@@ -146,6 +149,7 @@ def version_view(here: Here, model: str, version: str) -> VersionView:
         champion_metrics=_champion_metrics(workspace, model, history, case),
         lineage=lineage_of(workspace, case),
         decisions=tuple(_decisions(case)),
+        may_approve=_may_approve(workspace, case),
         lacks=tuple(lacks(workspace, case)),
         choices={each.verb.value: each for each in _choices(here, case, history)},
         history=tuple(_history(workspace, case)),
@@ -221,6 +225,14 @@ def _champion_metrics(
         return case_of(workspace, version).seen.metrics
     except (EvidenceError, RegistryError):
         return {}  # deleted or unproven: for the reconciler to say
+
+
+def _may_approve(workspace: Workspace, case: Case) -> tuple[str, ...] | None:
+    """Who is left to ask, by name; None where nobody has to be asked, or nobody can help."""
+    required = case.needs_approval(workspace.authority.environment)
+    if not required or case.assessment.approved or case.assessment.rejections:
+        return None
+    return who_may_decide(workspace, case, known_deciders(workspace))
 
 
 def _decisions(case: Case) -> Iterator[Decision]:

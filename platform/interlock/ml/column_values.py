@@ -93,8 +93,11 @@ def numbers_of(column: pl.Series) -> pl.Series:
 
 
 def texts_of(column: pl.Series) -> pl.Series:
-    """A column's values as text."""
-    return column if column.dtype == pl.String else column.cast(pl.String)
+    """A column's values as text; a whole number is written alike, whatever type holds it."""
+    if column.dtype == pl.String:
+        return column
+    texts = column.cast(pl.String)
+    return texts.str.strip_suffix(".0") if column.dtype.is_float() else texts
 
 
 def category_name(value: str) -> str:

@@ -17,9 +17,6 @@ from interlock.ml.distribution_drawing import current_begins, drawing, percent
 from interlock.ml.distribution_shapes import medians, shape_of
 from interlock.ml.drift_document import drift_sentence
 from interlock.ml.drift_limits import Correction
-from interlock.ml.estimated_performance import WindowEstimate
-from interlock.ml.performance_page import performance_section
-from interlock.ml.performance_report import PerformanceReport
 from interlock.ml.profile_plan import ColumnRole
 from interlock.ml.profiles import TableProfile
 from interlock.ml.report_page import facts_list, page, probability, table
@@ -68,8 +65,6 @@ def render_drift_report(
     reference: TableProfile,
     current: TableProfile,
     withheld: Collection[str] = (),
-    performance: PerformanceReport | None = None,
-    estimates: Sequence[WindowEstimate] = (),
 ) -> str:
     """A verdict as HTML.
 
@@ -80,8 +75,6 @@ def render_drift_report(
         reference: The profile before.
         current: The profile now.
         withheld: Columns whose values are not shown.
-        performance: What was measured of the model meanwhile.
-        estimates: What was estimated of it without labels.
 
     Returns:
         A whole document.
@@ -90,7 +83,6 @@ def render_drift_report(
     body = [
         *report.verdict_box(),
         *report.overview(),
-        *([] if performance is None else performance_section(performance, estimates)),
         *report.columns(),
         *report.others(),
         *report.compared(facts),

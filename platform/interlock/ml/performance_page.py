@@ -76,22 +76,15 @@ def render_performance_report(
             *(f"<li>{step}</li>" for step in _STEPS[outcome]),
             "</ul></div>",
             *_labels(findings),
-            *performance_section(report, estimates),
+            *_over_time(report, estimates),
             "<h2>What was compared</h2>",
             facts_list(facts),
         ],
     )
 
 
-def performance_section(
-    report: PerformanceReport, estimates: Sequence[WindowEstimate] = ()
-) -> Iterator[str]:
-    """Metrics over time and every window, as a part of a report.
-
-    Args:
-        report: What was measured.
-        estimates: What was estimated without labels.
-    """
+def _over_time(report: PerformanceReport, estimates: Sequence[WindowEstimate]) -> Iterator[str]:
+    """Metrics over time and every window."""
     by_name = {each.name: each for each in estimates}
     level = report.settings.level
     yield "<h2>Performance over time</h2>"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import parse_qs
 
 from interlock.errors import RequestRefused
 from interlock.webserver.requests import MAX_BODY
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+
+MAX_SIGN_IN: Final = 8_192  # bytes; name and password, each character written as twelve
+MAX_FIELDS: Final = 8  # of a form that signs in; the page's has two
 
 
 def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:
@@ -27,6 +31,19 @@ def request_of(body: bytes) -> tuple[str, Mapping[str, Any]]:
     return said["query"], variables
 
 
+def form_of(body: bytes) -> tuple[str, str]:
+    """Name and password of the sign-in page's form; empty where one is not in it.
+
+    Raises:
+        RequestRefused: It has more fields than any form of this server.
+    """
+    try:
+        form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise RequestRefused(400, f"the form has more than {MAX_FIELDS} fields") from error
+    return form.get("name", [""])[0], form.get("password", [""])[0]
+
+
 def credentials_of(body: bytes) -> tuple[str, str]:
     """Name and password of a sign-in that is no form.
 
@@ -36,6 +53,7 @@ def credentials_of(body: bytes) -> tuple[str, str]:
     try:
         said = json.loads(body)
         name, password = said["name"], said["password"]
+        f"{name}{password}".encode()  # half a character is no text
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise RequestRefused(400, "expected one object with name and password") from error
     if not isinstance(name, str) or not isinstance(password, str):
@@ -43,8 +61,12 @@ def credentials_of(body: bytes) -> tuple[str, str]:
     return name, password
 
 
-async def whole_body(receive: Receive) -> bytes:
+async def whole_body(receive: Receive, *, limit: int = MAX_BODY) -> bytes:
     """The body of a request.
+
+    Args:
+        receive: Gives its parts.
+        limit: Bytes.
 
     Raises:
         RequestRefused: It is too long.
@@ -55,8 +77,8 @@ async def whole_body(receive: Receive) -> bytes:
         message = await receive()
         part = message.get("body", b"")
         size += len(part)
-        if size > MAX_BODY:
-            raise RequestRefused(413, f"the request has more than {MAX_BODY} bytes")
+        if size > limit:
+            raise RequestRefused(413, f"the request has more than {limit} bytes")
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from starlette.responses import (
     HTMLResponse,
@@ -24,6 +23,7 @@ from starlette.responses import (
     Response,
 )
 
+from interlock.adapters.credentials import AT_ONCE
 from interlock.adapters.directory import Person
 from interlock.errors import (
     IdentityError,
@@ -33,7 +33,8 @@ from interlock.errors import (
     SignInRefused,
 )
 from interlock.governance.audit import Outcome
-from interlock.webserver.bodies import credentials_of, whole_body
+from interlock.webserver.bodies import MAX_SIGN_IN, credentials_of, form_of, whole_body
+from interlock.webserver.few_at_once import FewAtOnce
 from interlock.webserver.page import POLICY, sign_in_page
 from interlock.webserver.records import Records
 from interlock.webserver.requests import (
@@ -55,6 +56,8 @@ HEALTH: Final = "/healthz"
 """Answers everybody, by whatever name they call the server, and tells nothing."""
 SIGN_IN_OF_COMMANDS: Final = "/sign-in/token"
 """Where a command line gets its token, for a name and a password in JSON."""
+UNKNOWN: Final = 401  # RFC 9110, 15.5.2; a session or token that is not believed is on record
+WAITING: Final = 16  # sign-ins that wait for others; each takes some tenths of a second
 REFUSALS: Final = 60  # recorded in a minute; more would let strangers fill the trail
 FORGET: Final = {"clear-site-data": '"storage"'}
 """Dagit keeps what it was told in the browser, and would show one person the buttons of another."""
@@ -98,12 +101,13 @@ class Door:
         self._environment = environment
         self._clock = clock
         self._secure = secure
-        self._refusals: dict[str, deque[datetime]] = {}
+        self._refusals: dict[tuple[str, str], deque[datetime]] = {}
+        self._sign_ins = FewAtOnce(AT_ONCE, waiting=WAITING, what="sign-ins")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, connection or lifespan."""
         if scope["type"] == "http":
-            await self._http(scope, receive, _secured(send))
+            await self._http(scope, receive, _secured(send, https=self._secure))
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
@@ -129,6 +133,8 @@ class Door:
             answer = await self._answer(scope, headers, receive, send)
         except RequestRefused as refused:
             answer = JSONResponse({"error": refused.message}, refused.status)
+            if refused.status == UNKNOWN:
+                _forget_session(answer, headers)
         except InterlockError as error:
             log.warning("a request could not be served: %s", error)
             answer = JSONResponse({"error": "the server cannot do this now"}, 503)
@@ -144,7 +150,7 @@ class Door:
             return PlainTextResponse("ok", headers={"cache-control": "no-store"})
         if not is_own_host(headers, self._hosts):
             raise RequestRefused(421, "this server does not answer to that Host")
-        from_page = is_own_origin(headers, self._hosts)
+        from_page = is_own_origin(headers, self._hosts, https=self._secure)
         if "origin" in headers and not from_page:
             raise RequestRefused(403, "the request comes from another page")
         if path == "/sign-in" and self._visitors.sign_in_here:
@@ -155,11 +161,14 @@ class Door:
         if visitor is None:
             page = method == "GET" and "text/html" in headers.get("accept", "")
             if page and self._visitors.sign_in_here:
-                return RedirectResponse("/sign-in", 303)
-            raise RequestRefused(401, "sign in first")
+                return _forget_session(RedirectResponse("/sign-in", 303), headers)
+            raise RequestRefused(UNKNOWN, "sign in first")
         if method not in SAFE_METHODS and visitor.by_cookie and not from_page:
             raise RequestRefused(403, "the request names no page of this server as its origin")
         if path == "/sign-out" and method == "POST":
+            if not self._visitors.sign_in_here:
+                # A proxy would sign them in again with the next request.
+                raise RequestRefused(404, "nobody signs in here, so nobody signs out here")
             return await self._sign_out(visitor.person)
         return await self._let_in(named(scope, visitor.person), headers, receive, send)
 
@@ -172,7 +181,7 @@ class Door:
             return await asyncio.to_thread(self._visitors.find, headers, cookies)
         except IdentityError as error:
             why = error.why if isinstance(error, SignInRefused) else error.message
-            await self._record_refusal(self._records.sign_in, why, None)
+            await self._record_refusal(self._records.sign_in, why, None, kind="shown")
             return None
 
     async def _sign_in(self, method: str, receive: Receive, *, from_page: bool) -> Response:
@@ -181,10 +190,9 @@ class Door:
             return HTMLResponse(sign_in_page(self._environment), headers=policy)
         if method != "POST" or not from_page:
             raise RequestRefused(403, "the form was not sent by a page of this server")
-        form = parse_qs((await whole_body(receive)).decode("utf-8", "replace"))
-        name, password = (form.get(field, [""])[0] for field in ("name", "password"))
+        name, password = form_of(await whole_body(receive, limit=MAX_SIGN_IN))
         try:
-            cookie = await asyncio.to_thread(self._visitors.sign_in, name, password)
+            cookie = await self._sign_ins.run(self._visitors.sign_in, name, password)
         except SignInRefused as refused:
             await self._record_refusal(self._records.sign_in, refused.why, None)
             shown = f"{refused.message}: {refused.remedy}."
@@ -207,9 +215,9 @@ class Door:
         """A token for a command line; a page cannot ask for one without being seen as such."""
         if headers.get("content-type", "") != "application/json":
             raise RequestRefused(415, "name and password are sent as application/json")
-        name, password = credentials_of(await whole_body(receive))
+        name, password = credentials_of(await whole_body(receive, limit=MAX_SIGN_IN))
         try:
-            person, token = await asyncio.to_thread(self._visitors.token, name, password)
+            person, token = await self._sign_ins.run(self._visitors.token, name, password)
         except SignInRefused as refused:
             await self._record_refusal(self._records.sign_in, refused.why, None)
             raise RecordedRefusal(403, f"{refused.message}: {refused.remedy}") from refused
@@ -221,8 +229,7 @@ class Door:
         await self._record(self._records.sign_out, Outcome.STARTED, person)
         await asyncio.to_thread(self._visitors.sign_out, person)
         await self._record(self._records.sign_out, Outcome.SUCCEEDED, person)
-        where = "/sign-in" if self._visitors.sign_in_here else "/"
-        answer = RedirectResponse(where, 303, headers=FORGET)
+        answer = RedirectResponse("/sign-in", 303, headers=FORGET)
         answer.delete_cookie(COOKIE)
         return answer
 
@@ -236,12 +243,14 @@ class Door:
         for outcome in (Outcome.STARTED, Outcome.SUCCEEDED):
             await self._record(action, outcome, person, **more)
 
-    async def _record_refusal(self, action: str, why: str, person: Person | None) -> None:
+    async def _record_refusal(
+        self, action: str, why: str, person: Person | None, *, kind: str = ""
+    ) -> None:
         """Record what was refused; of strangers not more than fits into a trail."""
         now = self._clock()
         if person is None:
-            # By action: who floods one kind of refusal hides no other.
-            recent = self._refusals.setdefault(action, deque(maxlen=REFUSALS))
+            # By action and kind: who floods one kind of refusal hides no other.
+            recent = self._refusals.setdefault((action, kind), deque(maxlen=REFUSALS))
             if len(recent) == REFUSALS and now - recent[0] < timedelta(minutes=1):
                 log.warning("refused, and not recorded for there are too many: %s", why)
                 return
@@ -254,10 +263,17 @@ def named(scope: Scope, person: Person) -> Scope:
     return {**scope, "headers": without_identity(scope["headers"]), PERSON: person}
 
 
-def _secured(send: Send) -> Send:
+def _forget_session(answer: Response, headers: Mapping[str, str]) -> Response:
+    """Have a browser forget a session that is not believed: pages ask again every few seconds."""
+    if COOKIE in cookies_of(headers):
+        answer.delete_cookie(COOKIE)
+    return answer
+
+
+def _secured(send: Send, *, https: bool) -> Send:
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": with_security(message.get("headers", []))}
+            message = {**message, "headers": with_security(message.get("headers", []), https=https)}
         await send(message)
 
     return with_headers

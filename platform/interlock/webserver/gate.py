@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,15 +17,16 @@ from urllib.parse import parse_qs
 from starlette.responses import JSONResponse, Response
 
 from interlock.adapters.directory import Person
-from interlock.errors import IdentityError, RecordedRefusal, RequestRefused
+from interlock.errors import IdentityError, InterlockError, RecordedRefusal, RequestRefused
 from interlock.governance.audit import Outcome
 from interlock.webserver.answers import outcome_of
 from interlock.webserver.bodies import replayed, request_of, whole_body
+from interlock.webserver.connection import CLOSE, Connection
 from interlock.webserver.dagster_names import MUTATIONS, REFUSED
 from interlock.webserver.documents import Asked, read_document
 from interlock.webserver.door import (
     PERSON,
-    POLICY_VIOLATION,
+    UNKNOWN,
     App,
     Door,
     Message,
@@ -37,13 +37,12 @@ from interlock.webserver.door import (
 )
 from interlock.webserver.records import MAX_NAME, MAX_NAMED, MUTATION, named_in
 from interlock.webserver.requests import (
-    MAX_BODY,
     SAFE_METHODS,
     headers_of,
     is_own_host,
     is_own_origin,
 )
-from interlock.webserver.visitors import COUNTS
+from interlock.webserver.visitors import Visitor
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +52,6 @@ REQUEST = f"{MUTATION}request"
 """The action of a request that was to change something and was refused before it was read."""
 CONNECTION = f"{MUTATION}subscription"
 MAX_KNOWN = 20_000  # characters of a document that is kept
-UNKNOWN = 401  # RFC 9110, 15.5.2; a session or token that is not believed is on record already
 
 
 class Gate(Door):
@@ -104,7 +102,7 @@ class Gate(Door):
             return None
         if method not in SAFE_METHODS:
             never = RequestRefused(403, "only GraphQL changes anything here")
-            action = f"{MUTATION}{path.split('/')[1][:MAX_NAME]}"
+            action = f"{MUTATION}{path.lstrip('/').split('/')[0][:MAX_NAME]}"
             await self._refuse(action, never, f"{method} {path[:MAX_NAME]}", scope[PERSON])
         await self._app(scope, receive, send)
         return None
@@ -204,37 +202,34 @@ class Gate(Door):
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(scope)
         visitor = None
-        if is_own_host(headers, self._hosts) and is_own_origin(headers, self._hosts):
+        if is_own_host(headers, self._hosts) and is_own_origin(
+            headers, self._hosts, https=self._secure
+        ):
             visitor = await self._visitor(headers)
         else:
             why = f"from {headers.get('origin', '')!r}, to {headers.get('host', '')!r}"
             await self._record_refusal(CONNECTION, f"another page or host: {why}", None)
         if visitor is None:
             await receive()
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            await send({**CLOSE})
             return
         person = visitor.person
-        looked = self._clock()
+        connection = Connection(
+            receive,
+            send,
+            may_stay=functools.partial(self._may_stay, visitor),
+            refuse=lambda why: self._record_refusal(CONNECTION, why, person),
+            clock=self._clock,
+        )
+        await self._app(named(scope, person), connection.receive, connection.send)
 
-        async def checked() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive":
-                refusal = _refusal_of_message(message)
-                if refusal:
-                    await self._record_refusal(CONNECTION, refusal, person)
-                    await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-                    return {"type": "websocket.disconnect", "code": POLICY_VIOLATION}
-            return message
-
-        async def sent(message: Message) -> None:
-            nonlocal looked
-            if self._clock() - looked >= COUNTS and message["type"] == "websocket.send":
-                looked = self._clock()
-                if await self._visitor(headers) is None:
-                    message = {"type": "websocket.close", "code": POLICY_VIOLATION}
-            await send(message)
-
-        await self._app(named(scope, person), checked, sent)
+    async def _may_stay(self, visitor: Visitor) -> bool:
+        try:
+            await asyncio.to_thread(self._visitors.check_still, visitor)
+        except InterlockError as error:
+            log.info("a connection ends: %s", error)
+            return False
+        return True
 
 
 def _would_change(scope: Scope) -> bool:
@@ -247,23 +242,6 @@ def _would_change(scope: Scope) -> bool:
 
 def _said_of(scope: Scope, refused: RequestRefused) -> str:
     return f"{scope['method']} {str(scope['path'])[:200]!r}: {refused.message}"
-
-
-def _refusal_of_message(message: Message) -> str:
-    """Why a message of a connection may not pass; connections carry subscriptions alone."""
-    text = message.get("text") or (message.get("bytes") or b"").decode("utf-8", "replace")
-    if len(text) > MAX_BODY:
-        return f"the message has {len(text)} characters"
-    try:
-        said = json.loads(text)
-        payload = said.get("payload") or {}
-        if said.get("type") not in {"start", "subscribe"} and "query" not in payload:
-            return ""
-        asked = read_document(str(payload.get("query", "")))
-    except (ValueError, AttributeError, IdentityError) as error:
-        return f"the message cannot be read: {error}"
-    kinds = {each.value for each in asked.operations}
-    return "" if kinds == {"subscription"} else f"the connection was sent {sorted(kinds)}"
 
 
 def _read(text: str, variables: Mapping[str, Any] | None = None) -> Asked:

@@ -6,9 +6,10 @@ Pure on the values of an ASGI scope. What becomes of a refused request is in ``g
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from starlette.requests import cookie_parser
 
 MAX_BODY: Final = 1_048_576  # bytes; the longest that Dagster's pages send is run configuration
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,6 +41,9 @@ SECURITY_HEADERS: Final = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 
+OVER_HTTPS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
+"""What else every answer says where browsers reach a server over https alone: a year of it."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -53,11 +57,8 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Cookies by name; none where they cannot be read."""
-    try:
-        return {name: each.value for name, each in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    """Cookies by name, each read by itself as browsers do: an odd one hides no other."""
+    return cookie_parser(headers.get("cookie", ""))
 
 
 def is_own_host(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
@@ -65,10 +66,17 @@ def is_own_host(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
     return headers.get("host", "").lower() in hosts
 
 
-def is_own_origin(headers: Mapping[str, str], hosts: Iterable[str]) -> bool:
-    """Whether the page that sent a request is this server's own, as the browser says."""
+def is_own_origin(headers: Mapping[str, str], hosts: Iterable[str], *, https: bool) -> bool:
+    """Whether the page that sent a request is this server's own, as the browser says.
+
+    Args:
+        headers: By lower-case name.
+        hosts: Names of this server.
+        https: Whether browsers reach it over https alone.
+    """
     origin = urlsplit(headers.get("origin", ""))
-    return origin.scheme in {"http", "https"} and origin.netloc.lower() in hosts
+    schemes = {"https"} if https else {"http", "https"}
+    return origin.scheme in schemes and origin.netloc.lower() in hosts
 
 
 def without_identity(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -82,8 +90,10 @@ def without_identity(headers: Headers) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def with_security(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def with_security(
+    headers: Iterable[tuple[bytes, bytes]], *, https: bool
+) -> list[tuple[bytes, bytes]]:
     """Headers of an answer with those that every answer carries."""
-    own = {name for name, _ in SECURITY_HEADERS}
+    own = dict(SECURITY_HEADERS + OVER_HTTPS if https else SECURITY_HEADERS)
     kept = [(name, value) for name, value in headers if name.lower() not in own]
-    return [*kept, *SECURITY_HEADERS]
+    return [*kept, *own.items()]

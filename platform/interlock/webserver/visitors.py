@@ -50,10 +50,12 @@ class Visitor:
     Attributes:
         person: Who.
         by_cookie: Whether a browser says so by itself, so that other pages could make it.
+        since: When they were let in: a session when it began, all else just now.
     """
 
     person: Person
     by_cookie: bool
+    since: datetime
 
 
 class Visitors:
@@ -146,11 +148,11 @@ class Visitors:
         authorization = headers.get("authorization", "")
         if authorization.lower().startswith(f"{BEARER}interlock."):
             person = self._credentials.check_token(authorization[len(BEARER) :])
-            return Visitor(person, by_cookie=False)
+            return Visitor(person, by_cookie=False, since=self._clock())
         if self._proxy is not None:
             return self._by_proxy(self._proxy, headers)
         if COOKIE in cookies:
-            found = Visitor(self._by_session(cookies[COOKIE]), by_cookie=True)
+            found = self._by_session(cookies[COOKIE])
             with self._lock:
                 if len(self._sessions) >= MAX_KNOWN:
                     self._sessions.clear()
@@ -174,6 +176,19 @@ class Visitors:
             return None
         return found
 
+    def check_still(self, visitor: Visitor) -> None:
+        """Make sure that somebody may stay connected, whatever it was that let them in.
+
+        Raises:
+            IdentityError: They may not act any more, their sessions were ended, or it is long ago.
+            StoreUnavailable: The directory cannot be asked.
+        """
+        if self._clock() - visitor.since >= SESSION:
+            raise IdentityError(
+                f"{visitor.person.name} was let in too long ago", remedy="sign in again"
+            )
+        self._let_in_at(visitor.person.name, visitor.since)
+
     def _by_proxy(self, proxy: Proxy, headers: Mapping[str, str]) -> Visitor | None:
         token = headers.get(proxy.mapping.header, "")
         if token.lower().startswith(BEARER):
@@ -186,15 +201,19 @@ class Visitors:
         if known is None or (known.role, known.teams) != (said.role, said.teams):
             known = self._keep(self._directory.note_verified(said))
         # The proxy's own cookie is behind it: another page could make the browser send that too.
-        return Visitor(_active(known), by_cookie=True)
+        return Visitor(_active(known), by_cookie=True, since=self._clock())
 
-    def _by_session(self, text: str) -> Person:
+    def _by_session(self, text: str) -> Visitor:
         now = self._clock()
         name, began = self._verifier.of_session(text, environment=self._environment, now=now)
+        return Visitor(self._let_in_at(name, began), by_cookie=True, since=began)
+
+    def _let_in_at(self, name: str, since: datetime) -> Person:
+        """Somebody who was let in at a time, unless that was ended meanwhile."""
         person = self._recent(name)
         if person is None:
             person = self._keep(self._directory.require_active(name))
-        if began < person.sessions_from:
+        if since < person.sessions_from:
             raise IdentityError(f"the session of {person.name} was ended", remedy="sign in again")
         return _active(person)
 
@@ -266,4 +285,12 @@ class OperatorAlone(Visitors):
             cookies: By name.
         """
         del cookies
-        return Visitor(self._operator, by_cookie=any(name in headers for name in OF_BROWSERS))
+        by_cookie = any(name in headers for name in OF_BROWSERS)
+        return Visitor(self._operator, by_cookie, self._operator.sessions_from)
+
+    def check_still(self, visitor: Visitor) -> None:
+        """Nothing: who operates the server may always stay.
+
+        Args:
+            visitor: Who that is.
+        """

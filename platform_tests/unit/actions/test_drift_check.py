@@ -13,9 +13,10 @@ from product_fixtures import Made, World, after_validated, rows_of_applicants, t
 from interlock.actions.current_data import Declared, GivenFile, NewestSnapshot
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.drift_check import DriftChecked, check_drift
-from interlock.actions.evidence import require_text
+from interlock.actions.evidence import recorded_event, require_text
 from interlock.errors import (
     AccessDenied,
+    AuditWriteFailed,
     DataError,
     DeploymentRefused,
     EvidenceError,
@@ -23,6 +24,7 @@ from interlock.errors import (
     ProfileError,
     RegistryError,
     SourceError,
+    StoreUnavailable,
 )
 from interlock.governance.audit import AuditRecord, Outcome
 from interlock.governance.principal import Role
@@ -99,10 +101,32 @@ def test_drifted_day_is_recorded_reported_and_suspends_the_champion(
     stored = world.registry.run_files(found.mlflow_run, "drift")
     assert stored == ["drift/drift.json", "drift/drift_report.html"]
     assert found.suspension is not None
-    assert found.suspension.check == found.event_key
+    began = recorded_event(world.workspace(), found.suspension.check)
+    assert (began.action, began.outcome) == ("model:monitor", Outcome.STARTED)
+    assert evidence["suspension"] == found.suspension.event_key
     with pytest.raises(DeploymentRefused, match=f"drift of .* in {DAY}"):
         deployable(world, "ask")
     assert check(world).suspension == found.suspension  # no second one
+
+
+def test_check_whose_suspension_cannot_be_recorded_has_failed(made: tuple[World, Made]) -> None:
+    """No verdict is on record without what follows from it; the next attempt finds it again."""
+    world, _ = made
+    deliver(world, shifted)
+
+    def refuse(operation: str, _bucket: str, key: str) -> None:
+        if operation == "put_new" and "decisions." in key:
+            raise StoreUnavailable("no answer", remedy="try again")
+
+    world.store.before.append(refuse)
+    with pytest.raises(AuditWriteFailed):
+        check(world)
+    world.store.before.clear()
+    assert (last(world).outcome, "outcome" in last(world).evidence) == (Outcome.FAILED, True)
+    assert "suspension" not in last(world).evidence
+    assert check(world).suspension is not None
+    with pytest.raises(DeploymentRefused):
+        deployable(world, "ask")
 
 
 def test_usual_day_suspends_nothing(made: tuple[World, Made]) -> None:
@@ -265,6 +289,21 @@ def test_day_from_before_the_promotion_is_reported_on_and_suspends_nothing(
     assert (found.counts, found.suspension) == (False, None)
     assert last(world).evidence["counts"] is False
     deployable(world, "ask")
+
+
+def test_one_bad_file_fails_the_check_by_its_name_for_no_verdict_is_of_some_files(
+    made: tuple[World, Made],
+) -> None:
+    world, _ = made
+    deliver(world, usual)
+    good, bad = world.folder / f"day-{DAY}.csv", world.folder / "bad.parquet"
+    bad.write_bytes(b"PAR1")
+    csv, parquet = CsvSource(kind="csv", path="x"), ParquetSource(kind="parquet", path="x")
+    both = GivenFile(good, csv, more=(GivenFile(bad, parquet),))
+    for given in (both, GivenFile(bad, parquet)):
+        with pytest.raises(SourceError, match=r"^bad\.parquet: the file is no Parquet file"):
+            check_drift(world.workspace(), tiny_product(), world.run("check"), given)
+        assert last(world).outcome is Outcome.FAILED
 
 
 def test_reference_of_another_model_is_refused(made: tuple[World, Made]) -> None:

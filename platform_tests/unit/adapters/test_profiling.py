@@ -16,6 +16,7 @@ from interlock.errors import ProfileError, TrainingError
 from interlock.ml.column_profiles import NumericProfile
 from interlock.ml.column_values import Family
 from interlock.ml.columns import ColumnType
+from interlock.ml.profile_plan import ColumnKind
 from interlock.ml.profiles import merge, profile_table
 
 
@@ -256,3 +257,18 @@ def test_a_dead_process_is_told_as_such(
     monkeypatch.setattr(profiling, "compute_all", die)
     with pytest.raises(ProfileError, match="a process that counted rows died"):
         profile_files(files, plan)
+
+
+def test_codes_are_the_same_categories_in_parquet_and_csv(tmp_path: Path) -> None:
+    codes = pl.DataFrame({"code": [1, 2, 30, -4] * 50})
+    codes.write_parquet(tmp_path / "codes.parquet")
+    codes.write_csv(tmp_path / "codes.csv")
+    files = [TableFile(tmp_path / f"codes.{ending}") for ending in ("parquet", "csv")]
+    wanted = Wanted(kinds={"code": ColumnKind.CATEGORY})
+    profiles = [profile_reference_files([file], wanted).profile for file in files]
+    for reference in profiles:
+        assert reference.plan.column("code").categories == ("-4", "1", "2", "30")
+        for file in files:
+            now = profile_files([file], reference.plan).profile
+            counts = reference.columns["code"].counts
+            assert now.columns["code"].counts.tolist() == counts.tolist()

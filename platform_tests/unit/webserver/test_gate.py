@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from accounts import PASSWORD
+from asgi_client import ADDRESS
 from front import MUTATION, OWN, Front, connection
 from httpx import Response
 from simulators import FakeClock
 from trails import GONE
 
-from interlock.adapters.credentials import MAX_FAILURES
+from interlock.adapters.credentials import AT_ONCE, MAX_FAILURES
 from interlock.adapters.directory import Person
 from interlock.adapters.run_identity import COMMANDS
 from interlock.governance.principal import IdentitySource, Role
-from interlock.webserver.door import REFUSALS
+from interlock.webserver.bodies import MAX_SIGN_IN
+from interlock.webserver.connection import refusal_of
+from interlock.webserver.door import REFUSALS, SIGN_IN_OF_COMMANDS, WAITING
 from interlock.webserver.records import named_in
-from interlock.webserver.requests import MAX_BODY, without_identity
-from interlock.webserver.visitors import COOKIE, COUNTS, OperatorAlone
+from interlock.webserver.requests import (
+    MAX_BODY,
+    is_own_origin,
+    with_security,
+    without_identity,
+)
+from interlock.webserver.visitors import COOKIE, COUNTS, SESSION, OperatorAlone
 
 
 @pytest.fixture
@@ -61,6 +72,13 @@ def test_person_signs_in_looks_and_signs_out(front: Front) -> None:
     assert front.trail.log.verify().intact
 
 
+@pytest.mark.parametrize("other", ['theme={"a":1}', "a[b]=1", "k=v w", 'a="b', "_x"])
+def test_cookies_of_others_hide_no_session(front: Front, other: str) -> None:
+    session = front.cookie()["cookie"]
+    for cookies in (f"{other}; {session}", f"{session}; {other}"):
+        assert front.client.get("/", headers={"cookie": cookies}).status_code == 200
+
+
 def test_failed_sign_in_tells_nothing_and_is_recorded(front: Front) -> None:
     refused = sign_in(front, "wrong")
     assert refused.status_code == 403
@@ -69,6 +87,14 @@ def test_failed_sign_in_tells_nothing_and_is_recorded(front: Front) -> None:
     (record,) = front.records()
     assert (record.outcome.value, record.principal.name) == ("denied", "unverified")
     assert "the password of Ada is wrong" in record.reason
+
+
+@pytest.mark.parametrize(
+    ("form", "status"), [(b"a=b&" * 20, 400), (b"password=" + b"x" * MAX_SIGN_IN, 413)]
+)
+def test_form_that_is_none_of_ours_is_refused(front: Front, form: bytes, status: int) -> None:
+    assert front.client.post("/sign-in", content=form, headers=OWN).status_code == status
+    assert front.told() == [("dagit:request", "denied", "unverified")]
 
 
 def test_form_of_another_page_signs_nobody_in(front: Front) -> None:
@@ -86,6 +112,68 @@ def test_nobody_reaches_anything_but_health(front: Front) -> None:
         assert front.client.get(path).status_code == 401
     assert front.ask("{ version }", {}).status_code == 401
     assert len(front.reached) == before
+
+
+def test_browser_forgets_a_session_that_is_not_believed(front: Front) -> None:
+    page, forged = {"accept": "text/html"}, {"cookie": f"{COOKIE}=forged"}
+    for answer in (
+        front.client.get("/", headers={**page, **forged}),
+        front.ask("{ version }", {**OWN, **forged}),
+    ):
+        assert answer.headers["set-cookie"].startswith(f'{COOKIE}=""; expires=')
+    for answer in (front.client.get("/", headers=page), front.ask("{ version }", {})):
+        assert "set-cookie" not in answer.headers
+
+
+def test_page_over_http_is_none_of_a_server_over_https(front: Front) -> None:
+    plain = {"origin": OWN["origin"].replace("https", "http")}
+    assert front.ask(MUTATION, {**front.cookie(), **plain}, r="1").status_code == 403
+    assert front.told() == [("dagit:request", "denied", "unverified")]
+    got = connection(front, {**front.signed_in(), **plain}, START)
+    assert got == [{"type": "websocket.close", "code": 1008}]
+    assert front.reached == []
+    answer = front.client.get("/healthz")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    secured = with_security([], https=False)
+    assert b"strict-transport-security" not in dict(secured)
+    assert is_own_origin(plain, {"localhost:3000"}, https=False)
+
+
+def test_sign_ins_beyond_those_that_may_wait_are_sent_away(front: Front) -> None:
+    """Whoever is signed in waits for none of them."""
+    may_go_on, begun = threading.Event(), threading.Semaphore(0)
+    hashed = front.desk.credentials.sign_in
+
+    def slowly(name: str, password: str) -> Person:
+        begun.release()
+        assert may_go_on.wait(10)
+        return hashed(name, password)
+
+    front.desk.credentials.sign_in = slowly  # type: ignore[method-assign]
+    said = {"name": "ada", "password": PASSWORD}
+    headers = {"authorization": f"Bearer {front.desk.token}"}
+
+    async def flood() -> tuple[list[int], int]:
+        transport = httpx.ASGITransport(app=front.gate)
+        async with httpx.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+            guesses = [
+                asyncio.create_task(client.post(SIGN_IN_OF_COMMANDS, json=said))
+                for _ in range(AT_ONCE + WAITING + 2)
+            ]
+            for _ in range(AT_ONCE):
+                await asyncio.to_thread(begun.acquire)
+            query = {"query": "{ version }"}
+            beside = await client.post("/graphql", json=query, headers=headers)
+            assert sum(each.done() for each in guesses) <= 2
+            may_go_on.set()
+            answers = await asyncio.gather(*guesses)
+        return sorted(each.status_code for each in answers), beside.status_code
+
+    statuses, beside = asyncio.run(flood())
+    assert beside == 200
+    assert statuses == [200] * (AT_ONCE + WAITING) + [503] * 2
+    assert front.told().count(("dagit:request", "denied", "unverified")) == 2
+    assert front.client.post(SIGN_IN_OF_COMMANDS, json=said).status_code == 200
 
 
 def test_other_host_is_not_answered(front: Front) -> None:
@@ -284,6 +372,39 @@ def test_connection_that_carries_something_else_is_ended(front: Front, query: st
     assert front.told() == [("dagit:subscription", "denied", "Ada")]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "x", "payload": 5},
+        {"type": ["a"]},
+        {"type": "start", "payload": "query"},
+        {"payload": {}},
+        [],
+        7,
+    ],
+)
+def test_message_of_no_protocol_ends_the_connection_on_record(front: Front, message: Any) -> None:
+    got = connection(front, front.signed_in(), message, START)
+    assert got[1:] == [{"type": "websocket.close", "code": 1008}]
+    assert front.reached == [("socket", "Ada")]
+    assert front.told() == [("dagit:subscription", "denied", "Ada")]
+
+
+def test_nested_message_is_refused_and_no_mistake() -> None:
+    deep = "[" * 100_000
+    assert "cannot be read" in refusal_of({"type": "websocket.receive", "text": deep})
+
+
+def test_connection_ends_with_the_session_that_let_it_in(front: Front) -> None:
+    headers = front.signed_in()
+    front.desk.clock.advance(seconds=SESSION.total_seconds() - 60)
+    front.before_sending = lambda: front.desk.clock.advance(seconds=30)
+    got = connection(front, headers, START, START, START)
+    types = [each["type"] for each in got]
+    assert types == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert front.told() == []
+
+
 def test_connection_ends_when_its_person_is_disabled(front: Front) -> None:
     headers = front.signed_in()
 
@@ -332,6 +453,9 @@ def test_command_line_gets_a_token_that_no_page_takes(front: Front) -> None:
     assert front.client.get("/", headers={"cookie": f"{COOKIE}={token}"}).status_code == 401
 
 
+JSON = {"content-type": "application/json"}
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [
@@ -339,7 +463,11 @@ def test_command_line_gets_a_token_that_no_page_takes(front: Front) -> None:
         ({"json": {"name": "ada"}}, 400),
         ({"json": {"name": "ada", "password": 7}}, 400),
         ({"json": ["ada"]}, 400),
-        ({"content": b"nothing", "headers": {"content-type": "application/json"}}, 400),
+        ({"content": rb'{"name": "\ud800", "password": "x"}', "headers": JSON}, 400),
+        ({"content": rb'{"name": "ada", "password": "\ud800"}', "headers": JSON}, 400),
+        ({"json": {"name": "ada", "password": "x" * MAX_SIGN_IN}}, 413),
+        ({"content": b"nothing", "headers": JSON}, 400),
+        ({"content": b"[" * MAX_SIGN_IN, "headers": JSON}, 400),
         ({"data": {"name": "ada", "password": PASSWORD}}, 415),
     ],
 )
@@ -394,6 +522,7 @@ def test_operator_is_the_one_person_where_nobody_signs_in(operated: Operated) ->
     assert operated.ask(MUTATION, {}, r="1").status_code == 200  # a program's
     records = [(each.principal.name, each.principal.verified_by) for each in operated.records()]
     assert records == [("olga", "env")] * 2
+    assert operated.client.post("/sign-out", headers=OWN).status_code == 404
     assert operated.client.post("/sign-in", data={}, headers=OWN).status_code == 403
     assert operated.client.post("/sign-in/token", json={}).status_code == 403
 

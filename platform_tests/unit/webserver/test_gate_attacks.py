@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from accounts import PASSWORD
-from front import MUTATION, OWN, Front, connection
+from front import HOST, MUTATION, OWN, Front, connection
 from issuer import Issuer, serving
 from simulators import FakeClock
 
@@ -19,7 +20,7 @@ from interlock.governance.principal import Role
 from interlock.webserver.dagster_names import REFUSED
 from interlock.webserver.door import REFUSALS
 from interlock.webserver.records import MAX_NAMED
-from interlock.webserver.visitors import COUNTS, SESSION
+from interlock.webserver.visitors import COOKIE, COUNTS, SESSION
 
 SIGN_IN = [("dagit:signIn", "denied", "unverified")]
 REQUEST = [("dagit:request", "denied", "unverified")]
@@ -81,6 +82,36 @@ def test_tokens_of_a_proxy_that_are_not_believed(proxied: Front, issuer: Issuer)
     assert {each.account for each in proxied.desk.directory.people()} == {"ada", "robot"}
     assert proxied.ask("{ version }", bearer(good)).status_code == 200
     assert proxied.reached[-1][1] == "ada@example.com"
+
+
+def test_connection_outlives_the_token_that_let_it_in_and_not_its_person(
+    proxied: Front, issuer: Issuer
+) -> None:
+    """A load balancer's token is good for two minutes; a page stays open for hours."""
+    now, clock = issuer.clock().timestamp(), proxied.desk.clock
+    headers = bearer(issuer.token(iat=now, exp=now + 120))
+    started = {"type": "start", "payload": {"query": "subscription { logs { id } }"}}
+    proxied.before_sending = lambda: clock.advance(seconds=300)
+    got = connection(proxied, headers, *[started] * 3)
+    assert [each["type"] for each in got] == ["websocket.accept", *["websocket.send"] * 3]
+    assert proxied.told() == []
+    again = bearer(issuer.token())
+
+    def disable() -> None:
+        proxied.desk.disable("ada@example.com")
+        clock.advance(seconds=COUNTS.total_seconds())
+
+    proxied.before_sending = disable
+    got = connection(proxied, again, *[started] * 3)
+    assert [each["type"] for each in got] == ["websocket.accept", "websocket.close"]
+
+
+def test_behind_a_proxy_nobody_is_told_that_they_are_signed_out(
+    proxied: Front, issuer: Issuer
+) -> None:
+    refused = proxied.client.post("/sign-out", headers=bearer(issuer.token()))
+    assert refused.status_code == 404
+    assert proxied.told() == REQUEST
 
 
 def test_headers_of_a_proxy_make_nobody_anybody_where_another_is_believed(
@@ -322,6 +353,32 @@ def test_post_to_any_other_path_is_refused_on_record(front: Front, path: str) ->
     assert front.client.post(path, json={}, headers=front.signed_in()).status_code == 403
     assert [each[1:] for each in front.told()] == [("denied", "Ada")]
     assert front.reached == []
+
+
+def test_post_to_no_path_is_refused_on_record(front: Front) -> None:
+    answers: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    said = {"host": HOST, **front.signed_in()}
+    headers = [(name.encode(), value.encode()) for name, value in said.items()]
+    scope = {"type": "http", "path": "*", "method": "POST", "headers": headers}
+    asyncio.run(front.gate({**scope, "query_string": b""}, receive, send))
+    assert answers[0]["status"] == 403
+    assert front.told() == [("dagit:*", "denied", "Ada")]
+
+
+def test_dead_sessions_hide_no_guess_of_a_password(front: Front) -> None:
+    for _ in range(REFUSALS + 1):
+        front.client.get("/", headers={"cookie": f"{COOKIE}=dead"})
+    assert len(front.records()) == REFUSALS
+    said = {"name": "ada", "password": "wrong"}
+    assert front.client.post("/sign-in", data=said, headers=OWN).status_code == 403
+    assert "the password of Ada is wrong" in front.records()[-1].reason
 
 
 def test_who_floods_one_kind_of_refusal_hides_no_other(front: Front) -> None:

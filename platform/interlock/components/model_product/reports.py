@@ -26,6 +26,9 @@ from interlock.product import ModelProduct
 DRIFT, PERFORMANCE = "drift_report", "performance_report"
 EVERY_MORNING = "0 6 * * *"  # in the product's zone, where the day before is over
 
+# Where MLflow or the store was away: without an end of the check, nothing follows from its finding.
+AGAIN = dg.RetryPolicy(max_retries=3, delay=60, backoff=dg.Backoff.EXPONENTIAL)
+
 
 class VersionChoice(dg.Config):
     """Which version to look at; only the champion can be suspended.
@@ -65,6 +68,7 @@ def report_assets(product: ModelProduct) -> list[dg.AssetsDefinition]:
         "partitions_def": partitions_of(product),
         "tags": {"interlock/tier": product.tier.value, "interlock/model": product.model},
         "kinds": {"mlflow"},
+        "retry_policy": AGAIN,
     }
     drift_key, performance_key = (
         dg.AssetKey([product.name, each]) for each in (DRIFT, PERFORMANCE)
