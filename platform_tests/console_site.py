@@ -13,7 +13,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from argon2 import PasswordHasher
+from accounts import PASSWORD, QUICK
 from asgi_client import AsgiClient
 from httpx import Response
 from office import MODEL, Office
@@ -39,7 +39,6 @@ from interlock.webserver.visitors import OperatorAlone, Visitors
 
 HOST = "localhost:3000"  # as the client of ``asgi_client`` calls it
 OWN = {"origin": f"http://{HOST}"}
-PASSWORD = "correct horse battery staple"
 VERSION = f"/models/{MODEL}/versions/1"
 PEOPLE = {
     "ada": (Role.ML_ENGINEER, ()),
@@ -73,7 +72,7 @@ class Counter:
             bucket="people",
             directory=self.directory,
             clock=self.clock,
-            hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+            hasher=QUICK,
         )
         for name, (role, teams) in PEOPLE.items():
             self.add(name, role, teams=frozenset(teams))

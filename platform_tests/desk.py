@@ -1,4 +1,4 @@
-"""Who may sign in, for tests of the web server: a directory with a person and a service account."""
+"""Who sends a request, for tests of the web server: sessions and tokens of ``accounts.py``."""
 
 from __future__ import annotations
 
@@ -6,48 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from argon2 import PasswordHasher
-from simulators import FakeClock, MemoryObjectStore
+from accounts import Accounts
+from issuer import CLIENT, ISSUER, Issuer
+from simulators import FakeClock
 
-from interlock.adapters.credentials import Credentials
-from interlock.adapters.directory import Directory, Person
+from interlock.adapters.directory import Person
+from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.adapters.run_identity import IdentitySigner, IdentityVerifier
 from interlock.adapters.signer import LocalSigner, is_signed_by, new_private_key
-from interlock.governance.principal import IdentitySource, Role
-from interlock.webserver.visitors import COOKIE, Visitors
-
-BUCKET = "artifacts"
-PASSWORD = "correct horse battery staple"
+from interlock.webserver.visitors import COOKIE, Proxy, Visitors
 
 
-class Desk:
-    """A directory with ada, who has a password, and robot, who has a token."""
+class Desk(Accounts):
+    """Ada and robot before a web server that finds out who they are."""
 
     def __init__(self, clock: FakeClock, folder: Path) -> None:
-        self.clock, self.folder = clock, folder
-        self.store = MemoryObjectStore()
-        self.store.create_bucket(BUCKET)
-        self.directory = Directory(self.store, bucket=BUCKET, clock=clock)
-        self.credentials = Credentials(
-            self.store,
-            bucket=BUCKET,
-            directory=self.directory,
-            clock=clock,
-            hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
-        )
-        for name, service in (("Ada", False), ("robot", True)):
-            self.directory.add(
-                Person(
-                    name=name,
-                    role=Role.ML_ENGINEER,
-                    teams=frozenset(),
-                    source=IdentitySource.LOCAL,
-                    sessions_from=clock(),
-                    service=service,
-                )
-            )
-        self.credentials.set_password("ada", PASSWORD)
-        self.token = self.credentials.new_token("robot")
+        super().__init__(clock, written="Ada")
+        self.folder = folder
         self.signer, self.verifier = self.key("server")
         self.visitors = self.visitors_of()
 
@@ -69,6 +44,24 @@ class Desk:
             "clock": self.clock,
         }
         return Visitors(**{**usual, **changes})
+
+    def visitors_behind(self, issuer: Issuer) -> Visitors:
+        """The same where a proxy's tokens say who somebody is, and their groups the role."""
+        mapping = IdentityMapping.model_validate(
+            {
+                "proxy": {
+                    "kind": "oidc",
+                    "issuer": ISSUER,
+                    "client_id": CLIENT,
+                    "jwks_url": f"{issuer.address}/jwks",
+                },
+                "roles": [
+                    {"group": "risk-approvers", "role": "approver"},
+                    {"group": "risk-engineers", "role": "ml_engineer"},
+                ],
+            }
+        )
+        return self.visitors_of(proxy=Proxy(mapping, mapping.verifier(clock=self.clock)))
 
     def disable(self, name: str) -> None:
         self.directory.change(name, lambda known: replace(known, disabled=True))

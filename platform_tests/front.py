@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accounts import PASSWORD
 from asgi_client import AsgiClient
-from desk import PASSWORD, Desk
+from desk import Desk
 from httpx import Response
 from simulators import FakeClock, MemoryObjectStore
 from starlette.applications import Starlette

@@ -114,8 +114,11 @@ class Issuer:
 
 
 @contextmanager
-def serving(issuer: Issuer) -> Iterator[Issuer]:
-    """The issuer with its server on loopback."""
+def serving(clock: FakeClock) -> Iterator[Issuer]:
+    """An issuer with its server on loopback; its keys are ``first`` and, elliptic, ``second``."""
+    issuer = Issuer(clock)
+    issuer.new_key("first")
+    issuer.new_key("second", elliptic=True)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

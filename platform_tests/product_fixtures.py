@@ -55,6 +55,14 @@ OPENED = datetime(2040, 1, 2, 9, 0, tzinfo=UTC)
 STEPS = ("data:ingest", "data:validate", "model:train", "model:register")
 
 HEADER = "age,income,region,outcome"
+WATCHED_DAILY: dict[str, Any] = {  # the tiny product's ``monitoring``
+    "current": {"kind": "csv", "path": "served-{partition}.csv"},
+    "partitions": "daily",
+    "since": "2026-01-01",
+    "id": "case",
+    "time": "decided",
+    "labels": {"source": {"kind": "csv", "path": "labels.csv"}, "id": "case", "time": "known"},
+}
 
 
 def rows_of_applicants(rows: int = ROWS, *, seed: int = 7) -> list[str]:

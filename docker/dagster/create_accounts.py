@@ -26,8 +26,8 @@ from interlock.assembly import (
     utc_now,
 )
 from interlock.errors import InterlockError, SignInRefused
-from interlock.governance.principal import IdentitySource, Principal, Role
-from interlock.settings import load_settings, operator_name
+from interlock.governance.principal import IdentitySource, Role
+from interlock.settings import load_settings, operator_principal
 
 ACCOUNTS: Final = {"exporter": Role.VIEWER}
 TOKENS: Final = Path("/tokens")
@@ -107,12 +107,7 @@ def main(folder: Path = TOKENS) -> int:
             print(f"IDENTITY_SOURCE is {settings.identity_source}: nothing to do")
             return 0
         store = open_store(settings)
-        operator = Principal(
-            name=operator_name(settings),
-            role=Role.PLATFORM_ADMIN,
-            verified_by=str(IdentitySource.ENV),
-        )
-        authority = open_authority(settings, store, operator)
+        authority = open_authority(settings, store, operator_principal(settings))
         run = process_context("accounts", print)
         for name, role in ACCOUNTS.items():
             said = provide(

@@ -281,9 +281,13 @@ def principal(settings: Settings) -> Principal:
     )
 
 
-def operator_name(settings: Settings) -> str:
+def operator_principal(settings: Settings) -> Principal:
     """Whose word it is where nobody signs in: RUN_OWNER, or the operating system's user."""
-    return settings.run_owner or _operating_system_user()
+    return Principal(
+        name=settings.run_owner or _operating_system_user(),
+        role=Role.PLATFORM_ADMIN,
+        verified_by=str(IdentitySource.ENV),
+    )
 
 
 def scheduler_principal() -> Principal:

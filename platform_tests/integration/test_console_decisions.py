@@ -18,11 +18,18 @@ from interlock.console.forms import FORM_TYPE
 from interlock.governance.principal import Role
 
 MODEL_PAGE = f"/models/{MODEL}"
+APPROVE = f"{VERSION}/approve"
+SAME_PAGE = {"accept": "text/html", "sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
 def counter(office: Office, tmp_path: Path) -> Counter:
     return Counter(office, tmp_path)
+
+
+def confirmed(page: str) -> dict[str, str]:
+    """The form of approval on a version's page, filled in, and as if it had been shown again."""
+    return {**hidden_fields(page, APPROVE), "reason": "looks good", "confirmed": "yes"}
 
 
 def refused(
@@ -75,32 +82,32 @@ def test_rejection_stands(counter: Counter) -> None:
 
 
 def test_nothing_is_decided_before_it_is_confirmed(counter: Counter) -> None:
-    form = counter.form("grace", VERSION, f"{VERSION}/approve")
-    shown = counter.post("grace", f"{VERSION}/approve", {**form, "reason": "looks good"})
+    form = counter.form("grace", VERSION, APPROVE)
+    shown = counter.post("grace", APPROVE, {**form, "reason": "looks good"})
     assert shown.status_code == 200
     assert "validated for use in staging" in shown.text
     assert counter.world.decisions() == []
 
 
-def test_rollback_returns_to_the_champion_before(counter: Counter) -> None:
-    office = counter.office
+def succeeded_by_another(office: Office) -> Office:
+    """The first version was the champion, and a second one is."""
     office.approve_all()
     office.promote()
     second = office.another_version()
     office.approve_all(second)
     office.promote(second)
+    return office
+
+
+def test_rollback_returns_to_the_champion_before(counter: Counter) -> None:
+    office = succeeded_by_another(counter.office)
     done = counter.decide("otto", "rollback", page=MODEL_PAGE, reason="it declines everybody")
     assert done.status_code == 303, done.text
     assert office.champion() == "1"
 
 
 def test_rollback_of_what_moved_meanwhile_is_refused(counter: Counter) -> None:
-    office = counter.office
-    office.approve_all()
-    office.promote()
-    second = office.another_version()
-    office.approve_all(second)
-    office.promote(second)
+    office = succeeded_by_another(counter.office)
     answer = counter.decide("otto", "rollback", page=MODEL_PAGE, between=office.rollback)
     assert answer.status_code == 409, answer.text
     assert office.champion() == "1"
@@ -108,11 +115,11 @@ def test_rollback_of_what_moved_meanwhile_is_refused(counter: Counter) -> None:
 
 
 def test_form_without_proof_is_refused(counter: Counter) -> None:
-    form = counter.form("grace", VERSION, f"{VERSION}/approve")
+    form = confirmed(counter.get("grace", VERSION).text)
     del form["proof"]
     refused(
         counter,
-        lambda: counter.post("grace", f"{VERSION}/approve", {**form, "confirmed": "yes"}),
+        lambda: counter.post("grace", APPROVE, form),
         status=403,
         why="does not carry the proof",
         action="console:approve",
@@ -120,10 +127,10 @@ def test_form_without_proof_is_refused(counter: Counter) -> None:
 
 
 def test_proof_of_somebody_else_is_refused(counter: Counter) -> None:
-    theirs = counter.form("henry", VERSION, f"{VERSION}/approve")
+    theirs = confirmed(counter.get("henry", VERSION).text)
     refused(
         counter,
-        lambda: counter.post("grace", f"{VERSION}/approve", {**theirs, "confirmed": "yes"}),
+        lambda: counter.post("grace", APPROVE, theirs),
         status=403,
         why="does not carry the proof",
         action="console:approve",
@@ -131,11 +138,11 @@ def test_proof_of_somebody_else_is_refused(counter: Counter) -> None:
 
 
 def test_form_of_another_page_is_refused(counter: Counter) -> None:
-    form = {**counter.form("grace", VERSION, f"{VERSION}/approve"), "confirmed": "yes"}
+    form = confirmed(counter.get("grace", VERSION).text)
     other = {"origin": "https://evil.example"}
     refused(
         counter,
-        lambda: counter.post("grace", f"{VERSION}/approve", form, headers=other),
+        lambda: counter.post("grace", APPROVE, form, headers=other),
         status=403,
         why="The request comes from another page",
         action="console:request",
@@ -274,11 +281,11 @@ def test_promotion_lacks_what_was_rejected_meanwhile(counter: Counter) -> None:
 
 
 def test_disabled_user_does_nothing_any_more(counter: Counter) -> None:
-    form = {**counter.form("grace", VERSION, f"{VERSION}/approve"), "reason": "looks good"}
+    form = confirmed(counter.get("grace", VERSION).text)
     counter.disable("grace")
     refused(
         counter,
-        lambda: counter.post("grace", f"{VERSION}/approve", {**form, "confirmed": "yes"}),
+        lambda: counter.post("grace", APPROVE, form),
         status=401,
         why="Sign in first",
         action="console:signIn",
@@ -286,25 +293,23 @@ def test_disabled_user_does_nothing_any_more(counter: Counter) -> None:
 
 
 def test_expired_session_does_nothing_any_more(counter: Counter) -> None:
-    form = {**counter.form("grace", VERSION, f"{VERSION}/approve"), "reason": "looks good"}
+    form = confirmed(counter.get("grace", VERSION).text)
     headers = {**counter.headers("grace"), **OWN}
     counter.clock.advance(hours=11)
     before = counter.world.state()
-    answer = counter.client.post(
-        f"{VERSION}/approve", data={**form, "confirmed": "yes"}, headers=headers
-    )
+    answer = counter.client.post(APPROVE, data=form, headers=headers)
     assert answer.status_code == 401
     assert counter.world.state() == before
     assert counter.denials()[0].action == "console:signIn"
 
 
 def test_page_that_was_opened_yesterday_is_refused(counter: Counter) -> None:
-    form = {**counter.form("grace", VERSION, f"{VERSION}/approve"), "reason": "looks good"}
+    form = confirmed(counter.get("grace", VERSION).text)
     counter.clock.advance(hours=11)
     counter._cookies.clear()  # signed in anew
     refused(
         counter,
-        lambda: counter.post("grace", f"{VERSION}/approve", {**form, "confirmed": "yes"}),
+        lambda: counter.post("grace", APPROVE, form),
         status=403,
         why="was opened too long ago",
         action="console:approve",
@@ -347,7 +352,6 @@ def test_without_a_key_nothing_is_signed(counter: Counter) -> None:
 
 def test_hostile_form_is_refused(counter: Counter) -> None:
     headers = {**counter.headers("grace"), **OWN}
-    path = f"{VERSION}/approve"
     kind = {"content-type": "application/x-www-form-urlencoded"}
     sent = [
         (b"reason=a&reason=b", 400),
@@ -356,25 +360,24 @@ def test_hostile_form_is_refused(counter: Counter) -> None:
         (b"&".join(b"f%d=1" % n for n in range(50)), 400),
     ]
     for body, status in sent:
-        answer = counter.client.post(path, content=body, headers={**headers, **kind})
+        answer = counter.client.post(APPROVE, content=body, headers={**headers, **kind})
         assert answer.status_code == status, body[:30]
-    answer = counter.client.post(path, json={"reason": "a"}, headers=headers)
+    answer = counter.client.post(APPROVE, json={"reason": "a"}, headers=headers)
     assert answer.status_code == 415
     assert counter.world.decisions() == []
 
 
 def test_operator_alone_shows_nobody_that_they_decided(counter: Counter) -> None:
     client = counter.without_sign_in("grace", Role.APPROVER)
-    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
-    page = client.get(VERSION, headers=headers).text
+    page = client.get(VERSION, headers=SAME_PAGE).text
     assert "whoever opens this page acts as <strong>grace</strong>" in page
     assert "nobody signs in here, so nothing would show that grace decided" in page
-    form = {**hidden_fields(page, f"{VERSION}/approve"), "reason": "looks good", "confirmed": "yes"}
-    other = client.post(f"{VERSION}/approve", data=form, headers=headers)
+    form = confirmed(page)
+    other = client.post(APPROVE, data=form, headers=SAME_PAGE)
     assert other.status_code == 403  # a browser that does not say from which page
     refused(
         counter,
-        lambda: client.post(f"{VERSION}/approve", data=form, headers={**headers, **OWN}),
+        lambda: client.post(APPROVE, data=form, headers={**SAME_PAGE, **OWN}),
         status=409,
         why="rests on",
         action="model:approve",
@@ -384,10 +387,9 @@ def test_operator_alone_shows_nobody_that_they_decided(counter: Counter) -> None
 def test_operator_signs_with_a_key_of_their_own(counter: Counter) -> None:
     counter.office.believe(BelievedKey(counter.office.key.public_key, "grace"))
     client = counter.without_sign_in("grace", Role.APPROVER)
-    headers = {"accept": "text/html", "sec-fetch-site": "same-origin"}
-    page = client.get(VERSION, headers=headers).text
-    form = {**hidden_fields(page, f"{VERSION}/approve"), "reason": "looks good", "confirmed": "yes"}
-    done = client.post(f"{VERSION}/approve", data=form, headers={**headers, **OWN})
+    page = client.get(VERSION, headers=SAME_PAGE).text
+    form = confirmed(page)
+    done = client.post(APPROVE, data=form, headers={**SAME_PAGE, **OWN})
     assert done.status_code == 303, done.text
     assert [each.statement.subject for each in counter.office.case().assessment.counted] == [
         "grace"

@@ -108,6 +108,19 @@ class Environment:
             code = deploy.main(words)
         return Deployed(code, said.getvalue())
 
+    @contextlib.contextmanager
+    def deploying(self, *, until: str) -> Iterator[subprocess.Popen[str]]:
+        """COMMIT_A, in a process of its own that has come to a step; its end is waited for."""
+        with subprocess.Popen(
+            self.command(COMMIT_A, "--watch-seconds=60"),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            see(process, until)
+            yield process
+            process.communicate()
+
     # --- what Terraform makes
 
     def make(self) -> None:
@@ -241,6 +254,12 @@ class Environment:
             + (OLD if commit is None else self.digests[image, commit])
             for name, image in images.items()
         }
+
+
+def see(process: subprocess.Popen[str], step: str) -> None:
+    """Reads what a deployment says until it is at a step."""
+    assert process.stdout is not None
+    assert any(f" {step}: " in line for line in process.stdout), step
 
 
 @pytest.fixture(scope="module")
@@ -438,17 +457,8 @@ def test_cut_off_anywhere_and_started_again(
     environment: Environment, cut_off_at: str, ends: tuple[str, ...], again: str
 ) -> None:
     before = environment.services()
-    with subprocess.Popen(
-        environment.command(COMMIT_A, "--watch-seconds=60"),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if f" {cut_off_at}: " in line:
-                process.send_signal(signal.SIGKILL)
-                break
+    with environment.deploying(until=cut_off_at) as process:
+        process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     (environment.folder / "deployment.json").unlink()  # another machine knows nothing of it
     done = environment.deploy(again, smoke=ends)
@@ -468,21 +478,11 @@ def test_interrupted_deployment_is_taken_back_first(
     environment: Environment, number: signal.Signals, code: int
 ) -> None:
     before = environment.services()
-    with subprocess.Popen(
-        environment.command(COMMIT_A, "--watch-seconds=60"),
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if " stable: " in line:
-                process.send_signal(number)
-                break
-        for line in process.stdout:
-            if " failed: " in line:
-                process.send_signal(signal.SIGTERM)  # whoever cancels insists
-                process.send_signal(signal.SIGINT)
+    with environment.deploying(until="stable") as process:
+        process.send_signal(number)
+        see(process, "failed")
+        process.send_signal(signal.SIGTERM)  # whoever cancels insists
+        process.send_signal(signal.SIGINT)
     assert process.returncode == code
     assert environment.services() == before
     assert environment.images() == environment.images_at(None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from stack.browser import materialize_by_clicking, open_browser, see_version_in_mlflow
-from stack.composed import fetch, wait_until
+from stack.composed import fetch
+from stack.processes import running
 
 from interlock.local.ports import LOOPBACK, free_ports
 
@@ -43,23 +43,16 @@ def embedded(tmp_path: Path) -> Iterator[Embedded]:
     urls = {name: f"http://{LOOPBACK}:{port}" for name, port in ports.items()}
     command = [str(Path(sys.executable).with_name("interlock")), "up", *options]
     log = tmp_path / "up.log"
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            command, env={**kept, **own}, stdout=file, stderr=subprocess.STDOUT
-        ) as process,
+    with running(
+        command,
+        {**kept, **own},
+        is_ready=lambda: "stops everything" in log.read_text(),
+        log=log,
+        seconds=180,
+        end=signal.SIGINT,
     ):
-        try:
-            wait_until(
-                lambda: "stops everything" in log.read_text() or process.poll() is not None,
-                "interlock up is ready",
-                seconds=180,
-            )
-            assert process.poll() is None, log.read_text()
-            fetch(f"{urls['mlflow']}/health")
-            yield Embedded(dagster=urls["dagster"], mlflow=urls["mlflow"])
-        finally:
-            process.send_signal(signal.SIGINT)
+        fetch(f"{urls['mlflow']}/health")
+        yield Embedded(dagster=urls["dagster"], mlflow=urls["mlflow"])
 
 
 def test_person_materializes_by_clicking_and_sees_the_checks_green(

@@ -9,7 +9,6 @@ ordinary run of the tests. ``SAVE_PICTURES=docs/pictures`` keeps the README's pi
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,21 +18,16 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.keys import Keys
 from stack.browser import Browser, open_browser
-from stack.composed import wait_until
+from stack.processes import PASSWORD, add_account, served
 
-from interlock.adapters.directory import Person
-from interlock.assembly import open_credentials, open_directory, open_store, utc_now
-from interlock.governance.principal import IdentitySource, Role
+from interlock.governance.principal import Role
 from interlock.local.home import Home
 from interlock.local.platform import connected
-from interlock.local.ports import LOOPBACK, free_ports
-from interlock.local.services import fetch
-from interlock.settings import Settings, load_settings
+from interlock.settings import load_settings
 
 pytestmark = pytest.mark.timeout(900)
 
 MODEL = "CreditRiskModel"
-PASSWORD = "correct horse battery staple"
 PEOPLE = {
     "grace": Role.APPROVER,
     "henry": Role.APPROVER,
@@ -57,58 +51,12 @@ def console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with connected(load_settings()) as settings:
         interlock = Path(sys.executable).with_name("interlock")
         subprocess.run([interlock, "run", "credit_risk"], check=True)
-        with served(settings, tmp_path / "console.log") as url:
+        for name, role in PEOPLE.items():
+            add_account(settings, name, role)
+        key = str(Home(settings.home).approval_key)
+        log = tmp_path / "console.log"
+        with served(settings, "interlock.console", log=log, APPROVAL_KEY=key) as url:
             yield url
-
-
-@contextlib.contextmanager
-def served(settings: Settings, log: Path) -> Iterator[str]:
-    """A console of its own process, and accounts for everybody.
-
-    Args:
-        settings: With the services' addresses, which are in the environment too.
-        log: Where it writes.
-
-    Yields:
-        Its address.
-    """
-    store = open_store(settings)
-    directory, credentials = open_directory(settings, store), open_credentials(settings, store)
-    for name, role in PEOPLE.items():
-        if directory.find(name) is None:
-            person = Person(
-                name=name,
-                role=role,
-                teams=frozenset(),
-                source=IdentitySource.LOCAL,
-                sessions_from=utc_now(),
-            )
-            directory.add(person)
-            credentials.set_password(name, PASSWORD)
-    home, (port,) = Home(settings.home), free_ports(1)
-    keys = {
-        "IDENTITY_SOURCE": "local",
-        "IDENTITY_PUBLIC_KEYS": str(home.identity_public_keys()),
-        "IDENTITY_KEY": str(home.identity_key),
-        "APPROVAL_KEY": str(home.approval_key),
-    }
-    command = [sys.executable, "-m", "interlock.console", "--port", str(port)]
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            command, env={**os.environ, **keys}, stdout=file, stderr=subprocess.STDOUT
-        ) as process,
-    ):
-        try:
-            wait_until(
-                lambda: fetch(port, "/healthz") is not None or process.poll() is not None,
-                "the console answers",
-                seconds=180,
-            )
-            assert process.poll() is None, log.read_text()
-            yield f"http://{LOOPBACK}:{port}"
-        finally:
-            process.terminate()
 
 
 def test_two_people_approve_and_a_third_promotes(console: str, tmp_path: Path) -> None:

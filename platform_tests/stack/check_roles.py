@@ -9,9 +9,6 @@ accounts exist. ``SAVE_PICTURES=docs/pictures`` keeps the pictures:
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +17,16 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.remote.webelement import WebElement
 from stack.browser import GROUP, LOCATION, Browser, having, open_browser, reading, sign_in
-from stack.composed import wait_until
+from stack.processes import PASSWORD, add_account, served
 
-from interlock.adapters.directory import Person
-from interlock.assembly import open_credentials, open_directory, open_store, utc_now
 from interlock.governance.access import Action, Decision, Resource
 from interlock.governance.policy import PolicyEngine, favourable_context
-from interlock.governance.principal import Environment, IdentitySource, Principal, Role
-from interlock.local.home import Home
+from interlock.governance.principal import Environment, Principal, Role
 from interlock.local.platform import connected
-from interlock.local.ports import LOOPBACK, free_ports
-from interlock.local.services import fetch
-from interlock.settings import Settings, load_settings
+from interlock.settings import load_settings
 
 pytestmark = pytest.mark.timeout(900)
 
-PASSWORD = "correct horse battery staple"
 WHY = ("no policy permits it", "only owners", "Insufficient permissions", "do not have permission")
 SCHEDULE, DECISION = "ml_training_schedule", "model_decision"
 
@@ -71,66 +62,24 @@ def dagit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("ENVIRONMENT", "dev")
     monkeypatch.setenv("INTERLOCK_HOME", str(tmp_path / "home"))
     with connected(load_settings()) as settings:
-        yield from served(settings, tmp_path)
-
-
-def served(settings: Settings, folder: Path) -> Iterator[str]:
-    """A web server of its own process, and an account for each role.
-
-    Args:
-        settings: With the services' addresses, which are in the environment too.
-        folder: Where it writes.
-
-    Yields:
-        Its address.
-    """
-    store = open_store(settings)
-    directory, credentials = open_directory(settings, store), open_credentials(settings, store)
-    for each in ACCOUNTS:
-        directory.add(
-            Person(
-                name=each.name,
-                role=each.role,
-                teams=frozenset({each.team}),
-                source=IdentitySource.LOCAL,
-                sessions_from=utc_now(),
-            )
-        )
-        credentials.set_password(each.name, each.password)
-    home, (port,) = Home(settings.home), free_ports(1)
-    dagster = folder / "dagster"
-    dagster.mkdir()
-    (dagster / "dagster.yaml").write_text("telemetry: {enabled: false}\nnux: {enabled: false}\n")
-    workspace = folder / "workspace.yaml"
-    module = f"module_name: interlock.definitions, location_name: {LOCATION}"
-    workspace.write_text(f"load_from: [{{python_module: {{{module}}}}}]\n")
-    own = {
-        "IDENTITY_SOURCE": "local",
-        "IDENTITY_PUBLIC_KEYS": str(home.identity_public_keys()),
-        "IDENTITY_KEY": str(home.identity_key),
-        "DAGSTER_HOME": str(dagster),
-    }
-    command = [sys.executable, "-m", "interlock.webserver", "--port", str(port)]
-    log = folder / "webserver.log"
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            [*command, "-w", str(workspace)],
-            env={**os.environ, **own},
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        try:
-            wait_until(
-                lambda: fetch(port, "/healthz") is not None or process.poll() is not None,
-                "the web server answers",
-                seconds=300,
-            )
-            assert process.poll() is None, log.read_text()
-            yield f"http://{LOOPBACK}:{port}"
-        finally:
-            process.terminate()
+        for each in ACCOUNTS:
+            add_account(settings, each.name, each.role, team=each.team, password=each.password)
+        dagster = tmp_path / "dagster"
+        dagster.mkdir()
+        instance = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
+        (dagster / "dagster.yaml").write_text(instance)
+        workspace = tmp_path / "workspace.yaml"
+        module = f"module_name: interlock.definitions, location_name: {LOCATION}"
+        workspace.write_text(f"load_from: [{{python_module: {{{module}}}}}]\n")
+        with served(
+            settings,
+            "interlock.webserver",
+            "-w",
+            str(workspace),
+            log=tmp_path / "webserver.log",
+            DAGSTER_HOME=str(dagster),
+        ) as url:
+            yield url
 
 
 def test_each_role_sees_what_the_policies_give_it(dagit: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import jwt
 import pytest
-from product_fixtures import World, tiny_product, write_defs
+from product_fixtures import WATCHED_DAILY, World, tiny_product, write_defs
 from simulators import FakeClock
 
 from interlock.adapters.tokens import RunTokens
@@ -92,15 +92,7 @@ def test_every_rule_of_the_contract_is_a_check_and_blocks_as_it_says(tmp_path: P
     }
 
 
-WATCHED: dict[str, Any] = {
-    "current": {"kind": "csv", "path": "served-{partition}.csv"},
-    "partitions": "daily",
-    "since": "2026-01-01",
-    "id": "case",
-    "time": "decided",
-    "labels": {"source": {"kind": "csv", "path": "labels.csv"}, "id": "case", "time": "known"},
-    "retraining": {"cool_down_hours": 12, "per_day": 2},
-}
+WATCHED = WATCHED_DAILY | {"retraining": {"cool_down_hours": 12, "per_day": 2}}
 
 
 def test_declared_monitoring_gives_both_reports_by_day_with_job_schedule_and_sensor(

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from interlock.actions.champions import history_of
-from interlock.actions.evidence import Upstream, fetch_verified, require_text, require_upstream
+from interlock.actions.evidence import Upstream, fetch_accepted, require_text, require_validated
 from interlock.actions.files import require_digest_in
 from interlock.actions.ingest import require_permitted
 from interlock.actions.reference import Reference
@@ -24,7 +24,6 @@ from interlock.adapters.new_file import file_sha256
 from interlock.adapters.scored_rows import load_pipeline, scored_batches
 from interlock.adapters.sources import spool
 from interlock.errors import DataError
-from interlock.governance.policy import Action
 from interlock.ml.monitoring import day_of, source_of
 from interlock.ml.source import ParquetSource, Source
 from interlock.product import ModelProduct
@@ -250,23 +249,10 @@ def _given(current: GivenFile) -> Fetched:
 def _snapshot(
     workspace: Workspace, product: ModelProduct, upstream: Upstream | None, scratch: Path
 ) -> Fetched:
-    evidence = require_upstream(
-        workspace,
-        product=product.name,
-        action=Action.DATA_VALIDATE,
-        upstream=upstream,
-        hash_field="data_hash",
-        asset="validated_data",
-    ).record.evidence
-    sha256 = require_text(evidence, "data_hash", "validated_data")
+    validated = require_validated(workspace, product.name, upstream)
+    sha256 = require_text(validated, "data_hash", "validated_data")
     path = scratch / "current.parquet"
-    fetch_verified(
-        workspace,
-        key=require_text(evidence, "accepted_key", "validated_data"),
-        sha256=sha256,
-        path=path,
-        asset="validated_data",
-    )
+    fetch_accepted(workspace, validated, path)
     return Fetched(
         path,
         ParquetSource(kind="parquet", path=path.name),

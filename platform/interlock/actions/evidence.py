@@ -247,3 +247,46 @@ def fetch_verified(workspace: Workspace, *, key: str, sha256: str, path: Path, a
             remedy=f"restore the object's first version, or delete it and materialize {asset} "
             "again",
         )
+
+
+def require_validated(
+    workspace: Workspace, product: str, upstream: Upstream | None
+) -> Mapping[str, Any]:
+    """What is on record of the validation that accepted a snapshot.
+
+    Args:
+        workspace: Where the audit trail is.
+        product: The product that asks.
+        upstream: The snapshot, by hash and audit event; None when nothing was ever validated.
+
+    Raises:
+        EvidenceError: It is not proven.
+    """
+    return require_upstream(
+        workspace,
+        product=product,
+        action=Action.DATA_VALIDATE,
+        upstream=upstream,
+        hash_field="data_hash",
+        asset="validated_data",
+    ).record.evidence
+
+
+def fetch_accepted(workspace: Workspace, validated: Mapping[str, Any], path: Path) -> None:
+    """Fetch the rows that a validation accepted.
+
+    Args:
+        workspace: Where the object is.
+        validated: What is on record of the validation.
+        path: Where to put the file.
+
+    Raises:
+        EvidenceError: It is gone, or the bytes are others.
+    """
+    fetch_verified(
+        workspace,
+        key=require_text(validated, "accepted_key", "validated_data"),
+        sha256=require_text(validated, "data_hash", "validated_data"),
+        path=path,
+        asset="validated_data",
+    )

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from interlock.actions.authority import RunContext
 from interlock.actions.evidence import (
     Upstream,
-    fetch_verified,
+    fetch_accepted,
     require_checks,
     require_text,
-    require_upstream,
+    require_validated,
 )
 from interlock.actions.reference import keep_reference
 from interlock.actions.validate import blocking_rules, contract_digest
@@ -100,14 +100,7 @@ def train_candidates(
     """
     resource = Resource("product", product.name)
     with workspace.authority.govern(Action.MODEL_TRAIN, resource, run) as governed:
-        validated = require_upstream(
-            workspace,
-            product=product.name,
-            action=Action.DATA_VALIDATE,
-            upstream=upstream,
-            hash_field="data_hash",
-            asset="validated_data",
-        ).record.evidence
+        validated = require_validated(workspace, product.name, upstream)
         if validated.get("contract_digest") != contract_digest(product):
             raise EvidenceError(
                 "validated_data was held against another contract than the product has today",
@@ -120,7 +113,8 @@ def train_candidates(
             workspace.scratch_folder() as scratch,
         ):
             run.report("fetching the validated snapshot")
-            snapshot = _fetch_snapshot(workspace, validated, scratch)
+            snapshot = scratch / "accepted.parquet"
+            fetch_accepted(workspace, validated, snapshot)
             table = _read_snapshot(product, snapshot)
             tags = {
                 "dagster_run_id": run.ref.dagster_run or "",
@@ -181,19 +175,6 @@ class _StoredModel:
     digest: str
     fingerprint: str
     figures: Mapping[str, bytes]
-
-
-def _fetch_snapshot(workspace: Workspace, validated: Mapping[str, Any], scratch: Path) -> Path:
-    """The file of the accepted rows."""
-    path = scratch / "accepted.parquet"
-    fetch_verified(
-        workspace,
-        key=require_text(validated, "accepted_key", "validated_data"),
-        sha256=require_text(validated, "data_hash", "validated_data"),
-        path=path,
-        asset="validated_data",
-    )
-    return path
 
 
 def _read_snapshot(product: ModelProduct, path: Path) -> pd.DataFrame:

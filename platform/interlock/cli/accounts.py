@@ -24,9 +24,9 @@ from interlock.assembly import (
 from interlock.cli import view
 from interlock.cli.entering import checked_settings
 from interlock.cli.verb import Terminal
-from interlock.governance.principal import IdentitySource, Principal, Role
+from interlock.governance.principal import Principal, Role
 from interlock.local.platform import connected
-from interlock.settings import operator_name
+from interlock.settings import operator_principal
 from interlock.variables import team_list
 
 ROLES = [role.value for role in Role]
@@ -48,14 +48,11 @@ class Accounts:
     run: RunContext
     directory: Directory
     credentials: Credentials
-    operator: str
+    operator: Principal
 
     def on_the_operators_word(self) -> Accounts:
         """The same, acting as an administrator, which is right for the first account alone."""
-        operator = Principal(
-            name=self.operator, role=Role.PLATFORM_ADMIN, verified_by=str(IdentitySource.ENV)
-        )
-        return replace(self, authority=self.authority.acting_as(operator))
+        return replace(self, authority=self.authority.acting_as(self.operator))
 
 
 @contextlib.contextmanager
@@ -73,7 +70,7 @@ def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
             run=process_context("user", terminal.say),
             directory=open_directory(settings, store),
             credentials=open_credentials(settings, store),
-            operator=operator_name(settings),
+            operator=operator_principal(settings),
         )
 
 

@@ -16,9 +16,9 @@ from interlock.assembly import (
     process_context,
     utc_now,
 )
-from interlock.governance.principal import IdentitySource, Principal, Role
+from interlock.governance.principal import IdentitySource
 from interlock.local.platform import Echo
-from interlock.settings import Settings, operator_name, scheduler_principal
+from interlock.settings import Settings, operator_principal, scheduler_principal
 
 
 def provide_scheduler(settings: Settings, *, echo: Echo) -> bool:
@@ -39,13 +39,8 @@ def provide_scheduler(settings: Settings, *, echo: Echo) -> bool:
     directory, service = open_directory(settings, store), scheduler_principal()
     if directory.find(service.name) is not None:
         return False
-    operator = Principal(
-        name=operator_name(settings),
-        role=Role.PLATFORM_ADMIN,
-        verified_by=str(IdentitySource.ENV),
-    )
     add_account(
-        open_authority(settings, store, operator),
+        open_authority(settings, store, operator_principal(settings)),
         process_context("accounts", echo),
         directory=directory,
         credentials=open_credentials(settings, store),

@@ -14,7 +14,34 @@ from interlock.webserver.dagster_names import (
 from interlock.webserver.rights import Rights
 
 
-class GovernedRequestContext(WorkspaceRequestContext, SignedIn):
+class LimitedRequestContext(WorkspaceRequestContext):
+    """A context that permits what its rights say; nobody's permit nothing.
+
+    Args:
+        rights: What may be done.
+        options: Of Dagster.
+    """
+
+    def __init__(self, *, rights: Rights, **options: Any) -> None:
+        super().__init__(**options)
+        self._rights = rights
+
+    @property
+    def permissions(self) -> Mapping[str, PermissionResult]:
+        """What may be done to everything."""
+        return self._rights.everywhere
+
+    def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
+        """What may be done in a code location: the same in each.
+
+        Args:
+            location_name: Which.
+        """
+        del location_name
+        return self._rights.of_a_location
+
+
+class GovernedRequestContext(LimitedRequestContext, SignedIn):
     """A request of somebody who is signed in.
 
     Args:
@@ -26,25 +53,10 @@ class GovernedRequestContext(WorkspaceRequestContext, SignedIn):
     def __init__(
         self, *, rights: Rights, backfill_tag: Callable[[str], str] | None, **options: Any
     ) -> None:
-        super().__init__(**options)
+        super().__init__(rights=rights, **options)
         assert rights.principal is not None  # noqa: S101 - chosen by the process context
         self.account = rights.principal.name
-        self._rights = rights
         self._backfill_tag = backfill_tag
-
-    @property
-    def permissions(self) -> Mapping[str, PermissionResult]:
-        """What they may do to everything."""
-        return self._rights.everywhere
-
-    def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
-        """What they may do in a code location: the same in each.
-
-        Args:
-            location_name: Which.
-        """
-        del location_name
-        return self._rights.of_a_location
 
     def permissions_for_owner(self, *, owner: str) -> Mapping[str, PermissionResult]:
         """What they may do to what belongs to an owner.
@@ -63,33 +75,6 @@ class GovernedRequestContext(WorkspaceRequestContext, SignedIn):
         return (
             {} if self._backfill_tag is None else {BACKFILL_TAG: self._backfill_tag(self.account)}
         )
-
-
-class NobodysRequestContext(WorkspaceRequestContext):
-    """A context without a request or without anybody: it permits nothing.
-
-    Args:
-        rights: Nobody's.
-        options: Of Dagster.
-    """
-
-    def __init__(self, *, rights: Rights, **options: Any) -> None:
-        super().__init__(**options)
-        self._rights = rights
-
-    @property
-    def permissions(self) -> Mapping[str, PermissionResult]:
-        """Nothing."""
-        return self._rights.everywhere
-
-    def permissions_for_location(self, *, location_name: str) -> Mapping[str, PermissionResult]:
-        """Nothing.
-
-        Args:
-            location_name: Which.
-        """
-        del location_name
-        return self._rights.of_a_location
 
 
 class GovernedProcessContext(WorkspaceProcessContext):
@@ -129,5 +114,5 @@ class GovernedProcessContext(WorkspaceProcessContext):
             "read_only": True,
         }
         if rights.principal is None:
-            return NobodysRequestContext(rights=rights, **options)
+            return LimitedRequestContext(rights=rights, **options)
         return GovernedRequestContext(rights=rights, backfill_tag=self._backfill_tag, **options)

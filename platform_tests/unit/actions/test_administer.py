@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
+from accounts import PASSWORD, QUICK
 from product_fixtures import World
 
 from interlock.actions.administer import (
@@ -24,7 +24,6 @@ from interlock.errors import AccessDenied, IdentityError, SignInRefused
 from interlock.governance.audit import Outcome
 from interlock.governance.principal import IdentitySource, Role
 
-PASSWORD = "correct horse battery staple"
 ARTIFACTS = "artifacts"
 
 
@@ -41,7 +40,7 @@ class Bureau:
         self.credentials = Credentials(
             self.world.store,
             directory=self.directory,
-            hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+            hasher=QUICK,
             **where,
         )
         self.run = self.world.run("process-1")

@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from accounts import BUCKET, PASSWORD, Accounts
 from argon2 import PasswordHasher
-from simulators import FakeClock, MemoryObjectStore
+from simulators import FakeClock
 
 from interlock.adapters.credentials import (
     CREDENTIALS_PREFIX,
     LOCKED_FOR,
     MAX_FAILURES,
     MAX_PASSWORD,
-    Credentials,
 )
-from interlock.adapters.directory import Directory, Person, key_of
+from interlock.adapters.directory import key_of
 from interlock.errors import (
     ConfigurationError,
     IdentityError,
@@ -25,41 +25,12 @@ from interlock.errors import (
     PreconditionFailed,
     SignInRefused,
 )
-from interlock.governance.principal import IdentitySource, Role
 
-BUCKET = "artifacts"
-PASSWORD = "correct horse battery staple"
 WRONG = "incorrect horse battery"
 
 
-class World:
-    """A directory with ada in it, who has a password, and robot, who has a token."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self.clock = clock
-        self.store = MemoryObjectStore()
-        self.store.create_bucket(BUCKET)
-        self.directory = Directory(self.store, bucket=BUCKET, clock=clock)
-        self.credentials = Credentials(
-            self.store,
-            bucket=BUCKET,
-            directory=self.directory,
-            clock=clock,
-            hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
-        )
-        for name, service in (("ada", False), ("robot", True)):
-            self.directory.add(
-                Person(
-                    name=name,
-                    role=Role.ML_ENGINEER,
-                    teams=frozenset(),
-                    source=IdentitySource.LOCAL,
-                    sessions_from=clock(),
-                    service=service,
-                )
-            )
-        self.credentials.set_password("ada", PASSWORD)
-        self.token = self.credentials.new_token("robot")
+class World(Accounts):
+    """Ada and robot, what is stored of them, and how they are refused."""
 
     def stored(self, name: str = "ada") -> dict[str, object]:
         found: dict[str, object] = json.loads(

@@ -42,10 +42,7 @@ def written(tmp_path: Path, document: object) -> Path:
 
 @pytest.fixture
 def issuer(clock: FakeClock) -> Iterator[Issuer]:
-    made = Issuer(clock)
-    made.new_key("first")
-    made.new_key("second", elliptic=True)
-    with serving(made):
+    with serving(clock) as made:
         yield made
 
 

@@ -34,10 +34,7 @@ from interlock.errors import ConfigurationError, IdentityError
 
 @pytest.fixture
 def issuer(clock: FakeClock) -> Iterator[Issuer]:
-    made = Issuer(clock)
-    made.new_key("first")
-    made.new_key("second", elliptic=True)
-    with serving(made):
+    with serving(clock) as made:
         yield made
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD, Desk
+from accounts import PASSWORD
+from desk import Desk
 from simulators import FakeClock
 
 from interlock.adapters.directory import Person

@@ -199,8 +199,9 @@ def test_rejection_is_launched_likewise(dagit: Dagit) -> None:
 def test_decision_that_is_run_again_counts_once(dagit: Dagit) -> None:
     run = dagit.launched()
     assert dagit.executed(run)
-    # A retry by the daemon inherits the tags of the first run.
+    # A retry by the daemon inherits the tags of the first run, which names it before it begins.
     again = dagit.created()
+    dagit.instance.add_run_tags(run.run_id, {"dagster/auto_retry_run_id": again.run_id})
     dagit.instance.add_run_tags(
         again.run_id, {LAUNCH_TAG: run.tags[LAUNCH_TAG], "dagster/parent_run_id": run.run_id}
     )

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from accounts import PASSWORD
 from asgi_client import ADDRESS
-from desk import PASSWORD
 from front import MUTATION, OWN, Front, connection
 from httpx import Response
 from simulators import FakeClock

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD
+from accounts import PASSWORD
 from front import HOST, MUTATION, OWN, Front, connection
-from issuer import CLIENT, ISSUER, Issuer, serving
+from issuer import Issuer, serving
 from simulators import FakeClock
 
-from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.governance.principal import Role
 from interlock.webserver.dagster_names import REFUSED
 from interlock.webserver.door import REFUSALS
 from interlock.webserver.records import MAX_NAMED
-from interlock.webserver.visitors import COOKIE, COUNTS, SESSION, Proxy
+from interlock.webserver.visitors import COOKIE, COUNTS, SESSION
 
 SIGN_IN = [("dagit:signIn", "denied", "unverified")]
 REQUEST = [("dagit:request", "denied", "unverified")]
@@ -35,28 +34,14 @@ def front(clock: FakeClock, tmp_path: Path) -> Front:
 
 @pytest.fixture
 def issuer(clock: FakeClock) -> Iterator[Issuer]:
-    made = Issuer(clock)
-    made.new_key("first")
-    with serving(made):
+    with serving(clock) as made:
         yield made
 
 
 @pytest.fixture
 def proxied(front: Front, issuer: Issuer) -> Front:
     """The gate behind a proxy whose tokens say who somebody is."""
-    mapping = IdentityMapping.model_validate(
-        {
-            "proxy": {
-                "kind": "oidc",
-                "issuer": ISSUER,
-                "client_id": CLIENT,
-                "jwks_url": f"{issuer.address}/jwks",
-            },
-            "roles": [{"group": "risk-engineers", "role": "ml_engineer"}],
-        }
-    )
-    proxy = Proxy(mapping, mapping.verifier(clock=front.desk.clock))
-    front.gate._visitors = front.desk.visitors_of(proxy=proxy)
+    front.gate._visitors = front.desk.visitors_behind(issuer)
     return front
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import PASSWORD, Desk
-from issuer import CLIENT, ISSUER, Issuer, serving
+from accounts import PASSWORD
+from desk import Desk
+from issuer import Issuer, serving
 from simulators import FakeClock
 
-from interlock.adapters.identity_mapping import IdentityMapping
 from interlock.errors import IdentityError, SignInRefused
 from interlock.governance.principal import IdentitySource, Role
 from interlock.webserver import visitors as module
-from interlock.webserver.visitors import COOKIE, COUNTS, SESSION, Proxy, Visitors
+from interlock.webserver.visitors import COOKIE, COUNTS, SESSION, Visitors
 
 
 @pytest.fixture
@@ -120,30 +120,13 @@ def test_service_account_shows_its_token(desk: Desk) -> None:
 
 @pytest.fixture
 def issuer(clock: FakeClock) -> Iterator[Issuer]:
-    made = Issuer(clock)
-    made.new_key("first")
-    with serving(made):
+    with serving(clock) as made:
         yield made
 
 
 @pytest.fixture
 def proxied(desk: Desk, issuer: Issuer) -> Visitors:
-    mapping = IdentityMapping.model_validate(
-        {
-            "proxy": {
-                "kind": "oidc",
-                "issuer": ISSUER,
-                "client_id": CLIENT,
-                "jwks_url": f"{issuer.address}/jwks",
-            },
-            "roles": [
-                {"group": "risk-approvers", "role": "approver"},
-                {"group": "risk-engineers", "role": "ml_engineer"},
-            ],
-        }
-    )
-    proxy = Proxy(mapping, mapping.verifier(clock=desk.clock))
-    return desk.visitors_of(proxy=proxy)
+    return desk.visitors_behind(issuer)
 
 
 def test_proxys_token_says_who_and_the_directory_keeps_it(

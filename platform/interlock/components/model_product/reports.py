@@ -18,6 +18,7 @@ from interlock.actions.drift_check import check_drift
 from interlock.actions.performance_check import check_performance
 from interlock.components.model_product import report_presentation as shown
 from interlock.components.model_product.assets import REGISTERED, VALIDATED
+from interlock.components.model_product.schedules import NO_KEY, as_the_scheduler
 from interlock.guard import SCHEDULE_TOKEN_TAG, Guard
 from interlock.ml.monitoring import Monitoring
 from interlock.product import ModelProduct
@@ -139,15 +140,9 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
     """Every morning the day before, and the day whose labels have come; see ``schedules``."""
     name = f"{group_of(product.name)}_schedule"
 
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=EVERY_MORNING,
-        execution_timezone=product.watched.clock.key,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        required_resource_keys={"guard"},
-        description="Runs as the service account of the scheduler.",
-    )
+    zone = product.watched.clock.key
+
+    @as_the_scheduler(name=name, job=job, cron=EVERY_MORNING, zone=zone)
     def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         guard: Guard = context.resources.guard
         requests = []
@@ -156,10 +151,7 @@ def report_schedule(product: ModelProduct, job: Any) -> dg.ScheduleDefinition:
             run_key = f"{asset} {day}"
             token = guard.schedule_token(schedule=name, products=(product.name,), run_key=run_key)
             if token is None:
-                return dg.SkipReason(
-                    "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule "
-                    "started it; set the key for the code location"
-                )
+                return dg.SkipReason(NO_KEY)
             requests.append(
                 dg.RunRequest(
                     run_key=run_key,

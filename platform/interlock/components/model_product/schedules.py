@@ -6,12 +6,42 @@ signed token, valid for one run alone; the guard checks it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
 
 from interlock.guard import SCHEDULE_TOKEN_TAG, Guard
+
+NO_KEY = (
+    "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule started it; "
+    "set the key for the code location"
+)
+
+
+def as_the_scheduler(
+    *, name: str, job: Any, cron: str, zone: str = "UTC"
+) -> Callable[[Callable[[dg.ScheduleEvaluationContext], Any]], dg.ScheduleDefinition]:
+    """Makes a tick a schedule that is on from the start.
+
+    Args:
+        name: The schedule's name.
+        job: What it runs.
+        cron: When, five fields.
+        zone: IANA name of the clock that it goes by.
+
+    Returns:
+        A decorator; the tick gives its runs their tokens itself, or skips for ``NO_KEY``.
+    """
+    return dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone=zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        required_resource_keys={"guard"},
+        description="Runs as the service account of the scheduler.",
+    )
 
 
 def pipeline_schedule(
@@ -29,24 +59,13 @@ def pipeline_schedule(
         The schedule.
     """
 
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        required_resource_keys={"guard"},
-        description="Runs as the service account of the scheduler.",
-    )
+    @as_the_scheduler(name=name, job=job, cron=cron)
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         guard: Guard = context.resources.guard
         due = context.scheduled_execution_time.isoformat()
         token = guard.schedule_token(schedule=name, products=products, run_key=due)
         if token is None:
-            return dg.SkipReason(
-                "RUN_SIGNING_KEY is not set, so a run could not prove that this schedule "
-                "started it; set the key for the code location"
-            )
+            return dg.SkipReason(NO_KEY)
         return dg.RunRequest(run_key=due, tags={SCHEDULE_TOKEN_TAG: token})
 
     return tick
