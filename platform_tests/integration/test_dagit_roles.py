@@ -30,7 +30,13 @@ from interlock.governance.policy import PolicyEngine
 from interlock.governance.principal import Environment, IdentitySource, Principal, Role
 from interlock.settings import Settings, load_settings
 from interlock.webserver.context import GovernedProcessContext
-from interlock.webserver.dagster_names import ENOUGH_IN_DEV, MUTATIONS, NEEDED, OF_OWNERS
+from interlock.webserver.dagster_names import (
+    ENOUGH_IN_DEV,
+    MUTATIONS,
+    NEEDED,
+    OF_OWNERS,
+    REFUSED,
+)
 from interlock.webserver.decisions import of_others
 from interlock.webserver.rights import Rights
 from interlock.webserver.server import GovernedWebserver
@@ -63,7 +69,8 @@ class Deed:
     Attributes:
         text: For the page.
         mutation: Its name.
-        arguments: With their types and values; ``RUN`` stands for a run of the product.
+        arguments: With their types and values; ``RUN`` stands for a run of the product, ``STATE``
+            for the state of its schedule.
         answers: What Dagster answers to who may.
         owned: Whether the product's team owns what it is about.
         action: What it needs, where that is not what its permission needs.
@@ -86,6 +93,7 @@ class Deed:
 
 
 RUN = "the run"
+STATE = "the state of the schedule"
 
 
 def launch(job: str, **more: Any) -> dict[str, tuple[str, Any]]:
@@ -95,6 +103,8 @@ def launch(job: str, **more: Any) -> dict[str, tuple[str, Any]]:
 
 SCHEDULE = {**REPOSITORY, "scheduleName": "ml_training_schedule"}
 DECISION = {"model": "CreditRiskModel", "version": "1", "decision": "reject", "reason": "a test"}
+SCHEDULE_ID = """query Q($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) {
+  ... on Schedule { scheduleState { id } } } }"""
 STARTED = frozenset({"LaunchRunSuccess"})
 DEEDS = (
     Deed(
@@ -145,6 +155,12 @@ DEEDS = (
         "start a schedule",
         "startSchedule",
         {"scheduleSelector": ("ScheduleSelector!", SCHEDULE)},
+        frozenset({"ScheduleStateResult"}),
+    ),
+    Deed(
+        "stop a schedule",
+        "stopRunningSchedule",
+        {"id": ("String", STATE)},
         frozenset({"ScheduleStateResult"}),
     ),
     Deed(
@@ -204,9 +220,9 @@ class Served:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def post(self, who: str, path: str) -> int:
+    def post(self, who: str, path: str, **said: str) -> int:
         headers = {"cookie": f"{COOKIE}={self.cookies[who]}", "origin": f"http://{HOST}"}
-        return self.client.post(path, json={}, headers=headers).status_code
+        return self.client.post(path, json=said, headers=headers).status_code
 
     def told(self) -> list[tuple[str, str, str]]:
         """What was recorded since the last question, in order."""
@@ -226,6 +242,7 @@ class House:
     instance: dg.DagsterInstance
     served: dict[Environment, Served]
     pattern: dg.DagsterRun
+    schedule: str
 
     def new_run(self) -> str:
         """A run of the product, queued."""
@@ -321,7 +338,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             )
             run = instance.get_run_by_id(answer["data"]["launchRun"]["run"]["runId"])
             assert run is not None
-            yield House(instance, served, run)
+            found = served[Environment.DEV].ask("viewer", SCHEDULE_ID, {"s": SCHEDULE})
+            state = found["data"]["scheduleOrError"]["scheduleState"]
+            yield House(instance, served, run, state["id"])
 
 
 def marked(app: Any, environment: Environment) -> Callable[..., Any]:
@@ -357,16 +376,17 @@ def permitted(engine: PolicyEngine, deed: Deed, who: str, served: Served) -> boo
     )
 
 
-def filled(value: Any, run: str) -> Any:
+def filled(value: Any, known: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {name: filled(each, run) for name, each in value.items()}
-    return run if value == RUN else value
+        return {name: filled(each, known) for name, each in value.items()}
+    return known.get(value, value) if isinstance(value, str) else value
 
 
 def done(house: House, served: Served, deed: Deed, who: str) -> bool:
     """Whether Dagster did it; who may not changed nothing, and both are on record."""
     run = house.new_run() if RUN in str(deed.arguments) else ""
-    variables = {name: filled(value, run) for name, (_, value) in deed.arguments.items()}
+    known = {RUN: run, STATE: house.schedule}
+    variables = {name: filled(value, known) for name, (_, value) in deed.arguments.items()}
     served.told()
     runs = house.instance.get_runs_count()
     states = [(each.name, each.status) for each in house.instance.all_instigator_state()]
@@ -420,6 +440,35 @@ def test_no_role_reports_through_the_endpoints_for_programs(house: House) -> Non
                 assert told == (f"dagit:report_asset_{kind}", "denied", account)
 
 
+@pytest.mark.slow
+def test_real_code_is_loaded_again_by_who_may_alone(house: House) -> None:
+    query = next(each.query for each in DEEDS if each.text == "reload code")
+    here = {"repositoryLocationName": LOCATION}
+
+    def kind(environment: Environment, who: str) -> str:
+        answer = house.served[environment].ask(who, query, here)
+        return str(answer["data"]["reloadRepositoryLocation"]["__typename"])
+
+    for who in PEOPLE:
+        assert who == "platform_admin" or kind(Environment.PROD, who) == DENIED
+    # Once is enough: it starts a code server.
+    assert kind(Environment.DEV, "ml_engineer") == "WorkspaceLocationEntry"
+    served = house.served[Environment.DEV]
+    assert served.told()[-1] == ("dagit:reloadRepositoryLocation", "succeeded", "ml_engineer")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", sorted(REFUSED))
+def test_no_role_takes_up_a_backfill_again(house: House, mutation: str) -> None:
+    served = house.served[Environment.PROD]
+    for who in PEOPLE:
+        served.told()
+        query = f'mutation {{ {mutation}(backfillId: "b") {{ __typename }} }}'
+        assert served.post(who, "/graphql", query=query) == 403
+        account = who.replace(" ", "-")
+        assert served.told() == [(f"dagit:{mutation}", "denied", account)]
+
+
 def rendered(found: Mapping[tuple[str, str], list[str]]) -> str:
     """The page."""
 
@@ -434,7 +483,8 @@ def rendered(found: Mapping[tuple[str, str], list[str]]) -> str:
         "by `platform_tests/integration/test_dagit_roles.py`. The policies decide",
         "([ADR-0002](adr/0002-cedar-policies.md)); launching is a right of the team that owns the",
         "product ([ADR-0012](adr/0012-identity.md)). `yes` is all three environments. The steps of",
-        "a run ask the policies once more. Nobody reports through `/report_asset_*`.",
+        "a run ask the policies once more. Nobody reports through `/report_asset_*`, or resumes or",
+        "re-executes a backfill.",
         "",
         "| | " + " | ".join(PEOPLE) + " |",
         "|---" * (len(PEOPLE) + 1) + "|",
