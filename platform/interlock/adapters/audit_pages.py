@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice, takewhile
+from heapq import merge
+from itertools import islice
 from typing import Final
 
 from interlock.adapters.audit_listing import Slot, sort_listing
@@ -324,9 +326,7 @@ class _Walk:
             if listed == MOST_DAYS:
                 self.last = _Place(_begin_of(newest - timedelta(days=listed - 1)), "")
                 return
-            for place in self._on(newest - timedelta(days=listed)):
-                if after is None or place < after:
-                    yield place
+            yield from self._on(newest - timedelta(days=listed), after)
         self.is_at_the_beginning = True
 
     def _earliest(self, newest: date) -> date:
@@ -336,18 +336,22 @@ class _Walk:
         first = self._pages.first_day()
         return min([*days, first or newest, newest])
 
-    def _on(self, day: date) -> Iterator[_Place]:
-        """What was stored on a day, whenever its stream was opened."""
+    def _on(self, day: date, after: _Place | None) -> Iterator[_Place]:
+        """What was stored on a day, whenever its stream was opened; from a place on."""
         folders = [day - timedelta(days=n) for n in range(LONGEST_RUN.days)]
-        begin, end = _begin_of(day), _begin_of(day + timedelta(days=1))
-        found: list[_Place] = []
+        begin, end = _begin_of(day), _Place(_begin_of(day + timedelta(days=1)), "")
+        newest = end if after is None else min(after, end)
         with ThreadPoolExecutor(len(folders) + 1, thread_name_prefix="audit-listings") as pool:
             listings = list(pool.map(self._pages.listed, (*folders, LEDGER_DAY)))
-        for listed in listings:
-            # The newest first, so the day is soon found and soon over.
-            recent = takewhile(lambda place: place.stored >= begin, listed)
-            found += [place for place in recent if place.stored < end]
-        return iter(sorted(found, reverse=True))
+        # Of a busy day, or a long ledger, no more is looked at than a page shows.
+        return merge(*(_between(listed, newest, begin) for listed in listings), reverse=True)
+
+
+def _between(listed: Sequence[_Place], newest: _Place, begin: datetime) -> Sequence[_Place]:
+    """The part of a listing, the newest first, before a place and since a time."""
+    first = bisect_left(listed, True, key=lambda place: place < newest)
+    last = bisect_left(listed, True, key=lambda place: place.stored < begin)
+    return listed[first:last]
 
 
 def _begin_of(day: date) -> datetime:
