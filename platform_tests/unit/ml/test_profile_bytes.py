@@ -22,7 +22,7 @@ def table(rows: int, seed: int = 1) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "a": rng.normal(size=rows),
-            "b": np.where(rng.random(rows) < 0.1, np.nan, rng.random(rows)),
+            "b": np.where(rng.random(rows) < 0.02, np.nan, rng.random(rows)),
             "c": rng.choice(["x", "y", "ü"], rows),
             "huge": np.full(rows, 1e308),
             "none": pl.Series([None] * rows, dtype=pl.Float64),
