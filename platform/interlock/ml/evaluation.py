@@ -125,7 +125,8 @@ class Evaluation:
     Attributes:
         metrics: Name in ``METRICS`` to value. A metric that is not defined here (precision
             when nothing is called positive) is left out, so that a gate on it fails.
-        intervals: Name to interval, for every metric but ``threshold``.
+        intervals: Name to interval, for every metric but ``threshold`` and one that no replicate
+            defines.
         undefined: Metrics left out.
         confusion: Counts at the threshold.
         roc: False-positive rate (x) against true-positive rate (y).
@@ -377,6 +378,8 @@ def _intervals(
             continue
         values = np.concatenate([chunk[name] for chunk in chunks])
         values = values[np.isfinite(values)] + (value - float(here[name]))
+        if not values.size:
+            continue  # a precision that rests on the few rows that no replicate drew
         low, high = np.quantile(values, [tail, 1.0 - tail])
         intervals[name] = Interval(low=float(low), high=float(high))
     return intervals
