@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -63,6 +64,20 @@ def _unconfigured() -> Iterator[None]:
         for name in (*VARIABLES, "DAGSTER_HOME"):
             os.environ.pop(name, None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell that starts tests in the background has SIGINT ignored, and children inherit that.
+
+    Dagster treats SIGTERM as it finds SIGINT.
+    """
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="module", autouse=True)

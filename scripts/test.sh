@@ -28,7 +28,7 @@ check 'format' ruff format --check .
 check 'types' mypy platform/interlock platform_tests monitoring docker/dagster docker/platform infrastructure scripts/lib scripts/ci
 check 'workflows' python scripts/ci/check_workflows.py
 check 'imports' lint-imports
-check 'tests' pytest -n 2 --cov --cov-report=
+check 'tests' pytest -n 3 --cov --cov-report=
 check 'coverage, 90 % of all' coverage report --fail-under=90
 check 'coverage, 100 % of governance' \
   coverage report --include='*/interlock/governance/*' --fail-under=100
