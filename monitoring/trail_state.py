@@ -270,10 +270,15 @@ class TrailState:
 
 
 def _told(found: Mapping[tuple[str, str], _Told], kind: str, champion: str | None) -> _Told | None:
-    """The last of a kind that is of the champion; without one, the last of the kind."""
+    """The last of a kind that is of the champion; without one, the last of the kind.
+
+    What found no champion speaks for the champion beside what is its own, never alone: what was
+    before its time may be long mended.
+    """
     every = {version: each for (known, version), each in found.items() if known == kind}
-    own = [every[version] for version in (champion, "") if version in every]
-    return max(own or every.values(), key=lambda each: each.time, default=None)
+    if champion in every:
+        every = {version: each for version, each in every.items() if version in (champion, "")}
+    return max(every.values(), key=lambda each: each.time, default=None)
 
 
 def _take_raw(product: ProductState, record: AuditRecord) -> None:

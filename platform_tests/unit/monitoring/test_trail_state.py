@@ -230,3 +230,12 @@ def test_an_attempt_that_found_no_champion_is_one_at_the_champion() -> None:
     )
     assert attempt is not None
     assert not attempt.succeeded
+
+
+@pytest.mark.parametrize("champion", ["2", None])
+def test_an_old_attempt_that_found_no_champion_is_not_the_last_one(champion: str | None) -> None:
+    failed = checked("2040-01-02", version="", minutes=1, outcome=Outcome.FAILED)
+    product = state_of(failed, checked("2040-01-03", version="1", minutes=2)).products["tiny"]
+    attempt = product.attempt_of("drift", champion)
+    assert attempt is not None
+    assert attempt.succeeded
