@@ -29,6 +29,7 @@ from interlock.adapters.tokens import RunTokens
 from interlock.assembly import process_context
 from interlock.errors import (
     AccessDenied,
+    AuditWriteFailed,
     EvidenceError,
     IdentityError,
     InterlockError,
@@ -44,6 +45,8 @@ SCHEDULE_TOKEN_TAG = "interlock/schedule_token"  # noqa: S105 - the name of a ta
 EVENT_METADATA = "audit_event"
 """Metadata of every materialization: the key of the audit event that proves it."""
 
+PASSING = (StoreUnavailable, RegistryUnavailable, AuditWriteFailed)
+"""What is over when a store answers again, so that a step with a policy for it is tried again."""
 _SECONDS_BETWEEN_LOGS = 10.0
 _TICK_SECONDS = 10.0  # the daemon writes a tick's run within milliseconds of submitting it
 _TICK_POLL_SECONDS = 0.5
@@ -162,7 +165,7 @@ class Guard:
             raise dg.Failure(
                 description=str(error),
                 metadata={"error": type(error).__name__, "remedy": error.remedy},
-                allow_retries=isinstance(error, StoreUnavailable | RegistryUnavailable),
+                allow_retries=isinstance(error, PASSING),
             ) from error
 
     def upstream(

@@ -117,6 +117,13 @@ def test_lease_that_ends_later_than_any_could_blocks_nobody(
         assert holder_of(store) == "run 2 of bob"
 
 
+def test_lease_of_a_clock_that_is_ahead_is_held(store: MemoryObjectStore, clock: FakeClock) -> None:
+    ahead = FakeClock(clock.now + TTL)
+    lease(store, ahead, "run 1 of ada")._take("token of another machine")
+    with pytest.raises(ProductBusy, match="run 1 of ada"), lease(store, clock, "run 2 of bob"):
+        pytest.fail("taken too early")
+
+
 def test_of_many_who_take_over_exactly_one_wins(store: MemoryObjectStore, clock: FakeClock) -> None:
     lease(store, clock)._take("token of the dead")
     clock.now += TTL + SKEW

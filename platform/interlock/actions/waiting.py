@@ -38,7 +38,7 @@ class Waiting:
 def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> tuple[Waiting, ...]:
     """The versions of a model that could become champion, the newest first.
 
-    Last the champion itself, while its approval is suspended.
+    Last the champion itself, where its approval is suspended, or has expired since it was.
 
     Those that failed a gate, were rejected, are not proven, or are older than the champion are
     left out.
@@ -60,7 +60,8 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
     if champion is not None:
         try:
             known = case_of(workspace, workspace.registry.version(model, champion))
-            metrics, stopped = known.seen.metrics, known if known.suspended else None
+            metrics = known.seen.metrics
+            stopped = known if known.suspension and not known.assessment.approved else None
         except (EvidenceError, RegistryError):
             metrics = {}  # deleted or unproven: for the reconciler to say
     people = known_deciders(workspace)

@@ -11,7 +11,8 @@ decided in ``actions``.
   raise. Work that must not be done twice is guarded by conditional puts of its own; a lease
   saves effort and explains, it does not replace them.
 - Times are compared between machines: ``SKEW`` is what their clocks may differ. A lease that
-  ends later than any taking of it could is not believed: nobody blocks others for good.
+  ends ``FAR`` times as late as any taking of it could is not believed, whatever a clock may be
+  wrong by: nobody blocks others for good.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from interlock.errors import (
 
 SCHEMA: Final = "interlock.lease/v1"
 SKEW: Final = timedelta(seconds=5)
+FAR: Final = 10
 RENEWALS: Final = 3  # chances to renew within one time to live
 TAKE_ATTEMPTS: Final = 5  # the lease may be given back or taken between two requests
 _LOG = logging.getLogger(__name__)
@@ -203,7 +205,7 @@ class Lease:
             return False  # given back just now
         found = _Terms.decode(body.data, where=self._where)
         now = self._clock()
-        if now - SKEW < found.expires <= now + self._ttl + SKEW:
+        if now - SKEW < found.expires <= now + FAR * self._ttl:
             until = found.expires.astimezone(UTC).strftime("%H:%M:%S UTC")
             raise self._busy(f"{found.holder} holds it, at least until {until}")
         try:

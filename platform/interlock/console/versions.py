@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from interlock.actions.approve import obstacles, view_of
-from interlock.actions.case import Case, case_of
+from interlock.actions.case import Case, case_of, demands_approval
 from interlock.actions.champions import CHAMPION, History, Reign, history_of
 from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.evidence import verified_events
@@ -228,8 +228,11 @@ def _champion_metrics(
 
 
 def _may_approve(workspace: Workspace, case: Case) -> tuple[str, ...] | None:
-    """Who is left to ask, by name; None where nobody has to be asked, or nobody can help."""
-    required = case.needs_approval(workspace.authority.environment)
+    """Who is left to ask, by name; None where nobody has to be asked, or anybody may say so."""
+    environment, context = workspace.authority.environment, workspace.authority.context
+    if not demands_approval(environment) and context.identity_source is IdentitySource.ENV:
+        return None  # the operator's word counts
+    required = case.needs_approval(environment)
     if not required or case.assessment.approved or case.assessment.rejections:
         return None
     return who_may_decide(workspace, case, known_deciders(workspace))

@@ -137,6 +137,8 @@ def test_finding_after_the_approval_that_lifted_the_last_one_expired_is_recorded
     crowned.world.clock.advance(days=91)
     case = crowned.case()
     assert (case.assessment.state, case.suspended) == (State.EXPIRED, None)
+    (listed,) = waiting(crowned.world.workspace(), MODEL)
+    assert listed.case.version.version == "1"
     assert stop(crowned) is None  # the same one, which they had seen
     second = stop(crowned, data_hash="cd" * 32, why="income drifted further")
     assert second is not None
