@@ -242,11 +242,12 @@ class TrailState:
                 _take_validated(product, record)
 
     def _take_check(self, record: AuditRecord) -> None:
-        """A check of a product's own data; of a file that somebody named it says nothing."""
+        """A check of what the champion decides on; others say nothing of how it is."""
         evidence = record.evidence
         kind, name = _text(evidence, "check"), _text(evidence, "product")
         tried = record.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)
-        if not tried or kind not in CHECKS or not name or evidence.get("in_use") is False:
+        aside = False in (evidence.get("in_use"), evidence.get("counts"))
+        if not tried or kind not in CHECKS or not name or aside:
             return
         product, version = self._product(name), _text(evidence, "version")
         time, succeeded = record.time.timestamp(), record.outcome is Outcome.SUCCEEDED

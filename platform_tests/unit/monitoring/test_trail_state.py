@@ -190,10 +190,13 @@ def test_what_the_reconciler_found_is_counted_by_model(tampering: object, expect
     assert state_of(found).events["model:reconcile", "succeeded"] == 1
 
 
-def checked(partition: str | None, version: str = "1", **options: Any) -> TailEvent:
+def checked(
+    partition: str | None, version: str = "1", *, counts: bool = True, **options: Any
+) -> TailEvent:
     found = {"check": "drift", "product": "tiny", "partition": partition, "version": version}
     found |= {"figures_key": f"of {partition}", "figures_hash": "hash"}
-    return event("model:monitor", resource="model/TinyModel", evidence=found, **options)
+    evidence = found | {"counts": counts}
+    return event("model:monitor", resource="model/TinyModel", evidence=evidence, **options)
 
 
 def test_the_newest_day_tells_however_late_an_older_one_was_checked() -> None:
@@ -204,6 +207,16 @@ def test_the_newest_day_tells_however_late_an_older_one_was_checked() -> None:
         assert found is not None
         assert found.figures_key == "of 2040-01-02"
         assert found.time == (START + timedelta(minutes=minutes)).timestamp()
+
+
+def test_what_does_not_count_for_the_champion_tells_nothing_of_it() -> None:
+    aside = checked("2040-01-01", "2", minutes=3, counts=False)
+    broken = checked("2040-01-01", "2", minutes=4, counts=False, outcome=Outcome.FAILED)
+    product = state_of(checked("2040-01-02", "1", minutes=1), aside, broken).products["tiny"]
+    found, attempt = product.check_of("drift", "2"), product.attempt_of("drift", "2")
+    assert found is not None
+    assert attempt is not None
+    assert (found.version, attempt.succeeded) == ("1", True)
 
 
 def test_a_check_of_another_version_takes_nothing_from_the_champions() -> None:
