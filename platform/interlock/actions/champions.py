@@ -14,7 +14,7 @@ trail is ``governance.audit.champion_ledger``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ class Reign:
         registration: Key of the audit event of its registration.
         promotion: Key of the event that promoted it.
         since: When that was recorded.
+        decides_since: When the newest move to it was: that one, or the rollback that came back.
         seen_digest: What its approvals were bound to then; empty where none were needed.
     """
 
@@ -48,6 +49,7 @@ class Reign:
     registration: str
     promotion: str
     since: datetime
+    decides_since: datetime
     seen_digest: str
 
 
@@ -137,13 +139,16 @@ def _moved(now: History, key: str, record: AuditRecord) -> History:
             registration=_text(evidence, "registration_event"),
             promotion=key,
             since=record.time,
+            decides_since=record.time,
             seen_digest=_text(evidence, "seen_digest"),
         )
         return History((*now.reigns, reign), key, record.id, now.versions | {version})
     places = [i for i, reign in enumerate(now.reigns) if reign.version == version]
     if not places:
         return now  # nobody goes back to where nobody was
-    return History(now.reigns[: places[-1] + 1], key, record.id, now.versions)
+    below, reign = now.reigns[: places[-1]], now.reigns[places[-1]]
+    back = replace(reign, decides_since=record.time)
+    return History((*below, back), key, record.id, now.versions)
 
 
 def _text(evidence: Mapping[str, Any], name: str) -> str:

@@ -98,8 +98,8 @@ class Fetched:
 def decides_on(workspace: Workspace, product: ModelProduct, version: str, current: Current) -> bool:
     """Whether a version is the champion and data such as it decides on.
 
-    A file that somebody names is not, nor a day before its promotion: another version decided then,
-    or none.
+    A file that somebody names is not, nor a day before the newest move to it, a promotion or a
+    rollback: another version decided then, or none. Days of an earlier time as champion are past.
 
     Args:
         workspace: Where the trail is.
@@ -115,7 +115,7 @@ def decides_on(workspace: Workspace, product: ModelProduct, version: str, curren
         return False
     daily = product.watched.partitions == "daily"  # a batch's name says nothing about its time
     day = day_of(current.partition) if daily and isinstance(current, Declared) else None
-    return day is None or day >= champion.since.astimezone(product.watched.clock).date()
+    return day is None or day >= champion.decides_since.astimezone(product.watched.clock).date()
 
 
 def fetch(workspace: Workspace, product: ModelProduct, current: Current, scratch: Path) -> Fetched:

@@ -11,6 +11,7 @@ from office import MODEL, Office
 from product_fixtures import Made, World, run_all, tiny_product
 
 from interlock.actions.champions import history_of
+from interlock.actions.current_data import Declared, decides_on
 from interlock.actions.deploy_check import deploy_check
 from interlock.actions.promote import promote
 from interlock.adapters.model_registry import ModelRegistry, ModelVersion
@@ -468,6 +469,27 @@ def test_second_rollback_goes_further_back_and_not_forth(third: Office) -> None:
     assert third.last_refusal().action == "model:rollback"
     third.promote("3")
     assert third.rollback().move.version == "1"
+
+
+def test_days_on_which_another_version_decided_do_not_count_for_the_one_that_came_back(
+    third: Office,
+) -> None:
+    current = {"kind": "csv", "path": "day-{partition}.csv"}
+    product = tiny_product(
+        monitoring={"current": current, "partitions": "daily", "since": "2039-12-01"}
+    )
+    promoted = third.world.clock().date()
+    third.world.clock.advance(days=3)
+    third.rollback()
+    work, today = third.world.workspace(), third.world.clock().date()
+    counted = [
+        decides_on(work, product, "2", Declared(day.isoformat()))
+        for day in (promoted, today - timedelta(days=1), today)
+    ]
+    assert counted == [False, False, True]
+    champion = history_of(work, MODEL).champion
+    assert champion is not None
+    assert champion.since.date() == promoted  # its approvals are judged by the promotion
 
 
 @pytest.mark.parametrize("role", [Role.APPROVER, Role.DATA_SCIENTIST, Role.SCHEDULER, Role.VIEWER])

@@ -117,7 +117,7 @@ def newest_finding(instance: dg.DagsterInstance, product: str) -> Finding | None
 
     Newest is the report of the newest day, however late an older day was looked at; of batches,
     and without partitions, the last. Reports that do not count are passed over: of another version
-    than the champion, or of a day before its promotion.
+    than the champion, or of a day before the newest move to it.
     """
     found = [_finding(instance, product, asset) for asset in (DRIFT, PERFORMANCE)]
     known = [each for each in found if each is not None]
