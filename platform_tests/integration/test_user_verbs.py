@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from command_line import Called, call
+from command_line import Called, call, one_line
 
 from interlock.cli.app import DENIED, FAILURE, OK, USAGE
 
@@ -28,11 +28,25 @@ def test_first_administrator_is_added_on_the_operators_word_and_no_second_one(
     def add(name: str, role: str, *words: str) -> Called:
         return user("add", name, "--role", role, "--password-stdin", *words)
 
-    assert add("ada", "ml_engineer").code == DENIED
-    first = add("root", "platform_admin")
-    assert first.code == OK
+    with monkeypatch.context() as asking:
+        asking.setattr("click.termui.hidden_prompt_func", lambda _: pytest.fail("a password"))
+        refused = call(capsys, "user", "add", "ada", "--role", "ml_engineer", "--json")
+    assert refused.code == DENIED
+    assert "add an administrator first" in refused.document["error"]["remedy"]
+    assert "user add root@example.com --role platform_admin" in one_line(refused.err)
+    asked: list[str] = []
+
+    def typed(question: str) -> str:
+        asked.append(question)
+        return PASSWORD
+
+    monkeypatch.setattr("click.termui.hidden_prompt_func", typed)
+    first = call(capsys, "user", "add", "root", "--role", "platform_admin", "--json")
+    assert (first.code, asked[0]) == (OK, "Password of root, at least 15 characters: ")
     assert first.document["added"]["role"] == "platform_admin"
-    assert add("eve", "platform_admin").code == DENIED
+    second = add("eve", "platform_admin")
+    assert second.code == DENIED
+    assert second.document["error"]["remedy"].startswith("ask somebody")
 
     monkeypatch.setenv("RUN_ROLE", "platform_admin")
     assert add("ada", "ml_engineer", "--team", "risk").code == OK

@@ -11,8 +11,9 @@ from typing import Any
 import click
 from rich.console import RenderableType
 
+from interlock.actions.administer import PLATFORM
 from interlock.actions.authority import Authority, RunContext
-from interlock.adapters.credentials import Credentials
+from interlock.adapters.credentials import MIN_PASSWORD, Credentials
 from interlock.adapters.directory import Directory, Person
 from interlock.assembly import (
     open_credentials,
@@ -23,7 +24,10 @@ from interlock.assembly import (
 )
 from interlock.cli import view
 from interlock.cli.entering import checked_settings
+from interlock.cli.next_steps import call
 from interlock.cli.verb import Terminal
+from interlock.errors import AccessDenied
+from interlock.governance.access import Action
 from interlock.governance.principal import Principal, Role
 from interlock.local.platform import connected
 from interlock.settings import operator_principal
@@ -54,6 +58,29 @@ class Accounts:
         """The same, acting as an administrator, which is right for the first account alone."""
         return replace(self, authority=self.authority.acting_as(self.operator))
 
+    def require_administrator(self, change: str, name: str) -> None:
+        """Refuse who may not change accounts, before they are asked for a password.
+
+        Args:
+            change: What they want to do, as records name it.
+            name: To which account.
+
+        Raises:
+            AccessDenied: They are no administrator; it is recorded.
+        """
+        evidence = {"change": change, "account": name}
+        try:
+            self.authority.authorise(
+                Action.PLATFORM_ADMINISTER, PLATFORM, self.run, evidence=evidence
+            )
+        except AccessDenied as denial:
+            if self.directory.is_empty():
+                denial.remedy = (
+                    "there is no account yet, so add an administrator first, which is done on your "
+                    f"word: `{call('user', 'add', 'root@example.com', '--role', 'platform_admin')}`"
+                )
+            raise
+
 
 @contextlib.contextmanager
 def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
@@ -77,15 +104,16 @@ def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
 def asked_password(name: str, *, from_stdin: bool) -> str:
     """A new password: typed twice, or the first line of standard input.
 
+    How long it has to be is said with the question.
+
     Args:
         name: Whose.
         from_stdin: Whether it is piped in.
     """
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
-    return str(
-        click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
-    )
+    question = f"Password of {name}, at least {MIN_PASSWORD} characters"
+    return str(click.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
 
 
 def teams_of(given: tuple[str, ...]) -> frozenset[str]:

@@ -51,6 +51,7 @@ def command(
         first = opened.directory.is_empty() and not service
         by_word = first and person.role is Role.PLATFORM_ADMIN
         accounts = opened.on_the_operators_word() if by_word else opened
+        accounts.require_administrator("add", person.account)
         token = add_account(
             accounts.authority,
             accounts.run,

@@ -19,6 +19,7 @@ def command(terminal: Terminal, *, name: str, service: bool, password_stdin: boo
     For platform administrators.
     """
     with opened_accounts(terminal) as accounts:
+        accounts.require_administrator("renew", name)
         token = renew_secret(
             accounts.authority,
             accounts.run,
