@@ -213,10 +213,9 @@ def _over_bins(before: Counts, after: Counts) -> tuple[dict[Statistic, float], d
         Statistic.JENSEN_SHANNON: found.jensen_shannon,
         Statistic.TOTAL_VARIATION: found.total_variation,
     }
-    if found.tested is None:
-        return statistics, {Test.CHI_SQUARE: 1.0}
-    statistics[Statistic.CHI_SQUARE] = found.tested.statistic
-    return statistics, {Test.CHI_SQUARE: found.tested.p_value}
+    if found.chi_square is not None:
+        statistics[Statistic.CHI_SQUARE] = found.chi_square
+    return statistics, {Test.CHI_SQUARE: found.p_value}
 
 
 def _missing(

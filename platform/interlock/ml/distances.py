@@ -13,7 +13,9 @@ the current one is of the reference's. Tests hold for counts, whatever the bins:
 
 Every bin adds noise to PSI, Jensen-Shannon's distance and total variation, so that among very
 many bins two samples of one distribution lie far apart. What ``over_bins`` gives is therefore
-taken over bins that can be told apart, less what chance alone adds.
+taken over bins that can be told apart, less what chance alone adds. A bin can be told apart where
+chi-square holds for it, or where its own exact test says that it moved: of a large reference and
+a small batch a rare bin may fill half of the batch, and still expect few rows.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ Counts = npt.NDArray[np.int64]
 
 MIN_EXPECTED: Final = 5.0  # rows per bin on either side; Cochran 1954
 _HALF: Final = 0.5  # rows added to each bin; Jeffreys 1946
+_MOVED: Final = 0.05  # chance that any rare bin is set apart where none moved
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,24 @@ class TestResult:
 
 
 @dataclass(frozen=True)
+class RareMoves:
+    """Which of the bins that expect few rows moved.
+
+    Attributes:
+        bins: Those that did, shape (bins,).
+        p_value: That any of them, or all of them together, moved as far by chance.
+    """
+
+    bins: npt.NDArray[np.bool_]
+    p_value: float
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance explains them."""
+        return self.p_value > _MOVED
+
+
+@dataclass(frozen=True)
 class OverBins:
     """How far two tallies are apart, less what chance alone adds.
 
@@ -63,14 +84,16 @@ class OverBins:
         psi: Population stability index, ≥ 0.
         jensen_shannon: In [0, 1].
         total_variation: In [0, 1].
-        tested: Pearson's test; None where there are fewer than two bins that can be told apart,
-            and all distances are 0.
+        chi_square: Pearson's statistic over the same bins; None where there are fewer than two
+            bins that can be told apart, and all distances are 0.
+        p_value: Of Pearson's test and of the exact tests of rare bins; 1 where there is none.
     """
 
     psi: float
     jensen_shannon: float
     total_variation: float
-    tested: TestResult | None
+    chi_square: float | None
+    p_value: float
 
 
 def over_bins(reference: Counts, current: Counts) -> OverBins:
@@ -84,25 +107,35 @@ def over_bins(reference: Counts, current: Counts) -> OverBins:
     properties of population stability index"), so each keeps that share; distances, which are
     their roots, keep its root. Of few bins and many rows the share is 1 in all but name.
 
+    Which bins are set apart for having moved depends on where the rows lie, so chi-square over
+    these has no p-value. The test is Pearson's over ``common_bins`` without them, and theirs, by
+    Bonferroni: the lesser p-value twice.
+
     Args:
         reference: Rows per bin, shape (bins,), at least one row in all.
         current: Rows per bin, shape (bins,), at least one row in all.
     """
-    before, after = common_bins(reference, current)
-    tested = chi_square(before, after)
-    if tested is None:
-        return OverBins(0.0, 0.0, 0.0, None)
-    chance = len(before) - 1
-    share = 1 - chance / tested.statistic if tested.statistic > chance else 0.0
+    tested, moves = chi_square(reference, current), rare_moves(reference, current)
+    found = [each.p_value for each in (tested, moves) if each is not None]
+    p_value = min(1.0, len(found) * min(found)) if found else 1.0
+    apart = None if moves is None or moves.by_chance else moves.bins
+    before, after = common_bins(reference, current, apart=apart)
+    if len(before) < 2:  # noqa: PLR2004 - one bin cannot move
+        return OverBins(0.0, 0.0, 0.0, None, p_value)
+    statistic, chance = _pearson(before, after), len(before) - 1
+    share = 1 - chance / statistic if statistic > chance else 0.0
     return OverBins(
         psi=share * population_stability_index(before, after),
         jensen_shannon=float(np.sqrt(share)) * jensen_shannon(before, after),
         total_variation=float(np.sqrt(share)) * total_variation(before, after),
-        tested=tested,
+        chi_square=statistic,
+        p_value=p_value,
     )
 
 
-def common_bins(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
+def common_bins(
+    reference: Counts, current: Counts, *, apart: npt.NDArray[np.bool_] | None = None
+) -> tuple[Counts, Counts]:
     """Two tallies over bins that can be told apart, which are as many.
 
     Bins that expect fewer than ``MIN_EXPECTED`` rows on either side share one (Cochran 1954);
@@ -111,17 +144,51 @@ def common_bins(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
     Args:
         reference: Rows per bin, shape (bins,), at least one row in all.
         current: Rows per bin, shape (bins,), at least one row in all.
+        apart: Rare bins that are kept, shape (bins,); the others then share one however few.
     """
     table = np.stack([reference, current])
-    rows = table.sum(axis=1)
-    expected = table.sum(axis=0) * (rows.min() / rows.sum())
+    expected = _expected(table)
     rare = expected < MIN_EXPECTED
+    if apart is not None:
+        rare &= ~apart
     kept, rest = table[:, ~rare], table[:, rare].sum(axis=1)
-    if kept.shape[1] and expected[rare].sum() < MIN_EXPECTED:
+    if apart is None and kept.shape[1] and expected[rare].sum() < MIN_EXPECTED:
         kept[:, kept.sum(axis=0).argmax()] += rest
     elif rest.any():
         kept = np.column_stack([kept, rest])
     return kept[0], kept[1]
+
+
+def rare_moves(reference: Counts, current: Counts) -> RareMoves | None:
+    """Which of the bins that ``common_bins`` takes together moved, by an exact test of each.
+
+    Of the rows that a rare bin has on both sides, those in the current data are binomial
+    where nothing moved (Przyborowski and Wilenski 1940, "Homogeneity of results in testing
+    samples from Poisson series"). Whether it is rare and how many are tested follows from its
+    rows on both sides together, which the test takes as given; so Bonferroni's correction holds.
+
+    Args:
+        reference: Rows per bin, shape (bins,), at least one row in all.
+        current: Rows per bin, shape (bins,), at least one row in all.
+
+    Returns:
+        None where no bin is rare.
+    """
+    from scipy.special import bdtr, bdtrc
+
+    table = np.stack([reference, current])
+    both, rows = table.sum(axis=0), table.sum(axis=1)
+    rare = (both > 0) & (_expected(table) < MIN_EXPECTED)
+    if not rare.any():
+        return None
+    now = np.append(current[rare], current[rare].sum())
+    of = np.append(both[rare], both[rare].sum())
+    share = rows[1] / rows.sum()
+    tail = np.minimum(bdtr(now, of, share), bdtrc(now - 1, of, share))
+    corrected = np.minimum(1.0, 2 * len(of) * tail)
+    bins = np.zeros(len(both), dtype=np.bool_)
+    bins[rare] = corrected[:-1] <= _MOVED
+    return RareMoves(bins, float(corrected.min()))
 
 
 def kolmogorov_smirnov(
@@ -254,15 +321,13 @@ def chi_square(reference: Counts, current: Counts) -> TestResult | None:
     """
     from scipy.special import chdtrc
 
-    rows = np.array([reference.sum(), current.sum()])
-    if not rows.all():
+    if not (reference.any() and current.any()):
         return None
-    kept = np.stack(common_bins(reference, current))
-    if kept.shape[1] < 2:  # noqa: PLR2004 - one bin cannot move
+    before, after = common_bins(reference, current)
+    if len(before) < 2:  # noqa: PLR2004 - one bin cannot move
         return None
-    expected = np.outer(rows, kept.sum(axis=0)) / rows.sum()
-    statistic = float((((kept - expected) ** 2) / expected).sum())
-    return TestResult(statistic, float(chdtrc(kept.shape[1] - 1, statistic)))
+    statistic = _pearson(before, after)
+    return TestResult(statistic, float(chdtrc(len(before) - 1, statistic)))
 
 
 def rate_change(before: int, rows_before: int, after: int, rows_after: int) -> TestResult:
@@ -292,3 +357,17 @@ def rate_change(before: int, rows_before: int, after: int, rows_after: int) -> T
         return TestResult(h, min(1.0, float(fisher_exact(tallies).pvalue)))
     found = chi_square(tallies[0], tallies[1])
     return TestResult(h, 1.0 if found is None else found.p_value)
+
+
+def _expected(table: Counts) -> Floats:
+    """Rows per bin that the smaller of two sides expects where nothing moved."""
+    rows = table.sum(axis=1)
+    expected: Floats = table.sum(axis=0) * (rows.min() / rows.sum())
+    return expected
+
+
+def _pearson(reference: Counts, current: Counts) -> float:
+    """Pearson's statistic over bins of which none is empty on both sides."""
+    table = np.stack([reference, current])
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    return float((((table - expected) ** 2) / expected).sum())

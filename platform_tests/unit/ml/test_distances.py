@@ -208,7 +208,46 @@ def test_few_bins_of_many_rows_keep_their_distances() -> None:
     assert found.jensen_shannon == pytest.approx(distances.jensen_shannon(before, after), rel=0.01)
     assert found.total_variation == pytest.approx(0.1, rel=0.01)
     alone = distances.over_bins(counts(50), counts(90))
-    assert (alone.psi, alone.jensen_shannon, alone.total_variation, alone.tested) == (0, 0, 0, None)
+    assert (alone.psi, alone.jensen_shannon, alone.total_variation) == (0, 0, 0)
+    assert (alone.chi_square, alone.p_value) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        # One that was rare fills half of a small batch.
+        ([0.9, 0.0999, 0.0001], [0.4, 0.1, 0.5], 0.5),
+        # None of a hundred is frequent, all together are.
+        ([0.9, 0.099, *[1e-5] * 100], [0.4, 0.1, *[0.005] * 100], 0.5),
+        # Every category is rare.
+        ([0.001] * 1_000, [0.5005, *[0.0005] * 999], 0.5),
+    ],
+)
+def test_rare_bins_that_fill_a_small_batch_moved(
+    before: list[float], after: list[float], moved: float
+) -> None:
+    rng = np.random.default_rng(6)
+    one, two = rng.multinomial(100_000, before), rng.multinomial(900, after)
+    for found in (distances.over_bins(one, two), distances.over_bins(two, one)):
+        assert found.p_value < 1e-9
+        assert found.total_variation == pytest.approx(moved, abs=0.04)
+        assert found.psi > 1
+
+
+@pytest.mark.parametrize(
+    "shares", [shares_of(1_000, 0.1), np.full(1_000, 0.001), np.array([0.9, 0.0999, 0.0001])]
+)
+def test_rare_bins_by_chance_are_no_distance(shares: npt.NDArray[np.float64]) -> None:
+    rng = np.random.default_rng(7)
+    found = [
+        distances.over_bins(rng.multinomial(100_000, shares), rng.multinomial(900, shares))
+        for _ in range(200)
+    ]
+    p_values = np.array([each.p_value for each in found])
+    # The chance of more than these, were the share of p-values at the nominal one, is 1 %.
+    assert (p_values <= 0.05).sum() <= stats.binom.ppf(0.99, len(found), 0.05)
+    assert (p_values <= 0.001).sum() <= stats.binom.ppf(0.99, len(found), 0.001)
+    assert max(each.total_variation for each in found) < 0.1
 
 
 def test_a_rate_is_tested_exactly_where_rows_are_few() -> None:

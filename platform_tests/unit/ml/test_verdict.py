@@ -54,7 +54,7 @@ def test_another_sample_of_the_same_distribution_is_no_drift() -> None:
 
 def test_fifty_rows_do_not_hide_a_large_shift() -> None:
     verdict = verdict_on(table(50, seed=2, moved=1.2))
-    assert verdict.drifted == ("income",)
+    assert verdict.drifted == ("income", "income × region")  # noqa: RUF001
     assert verdict.columns[0].name == "income"
     assert verdict.columns[0].shifts[0].drifted
     assert "psi is 1.48, its limit 0.2; by chance alone with p" in verdict.columns[0].reason
@@ -196,6 +196,22 @@ def test_categories_that_were_lucky_in_the_reference_are_no_drift() -> None:
     column = judge(before, profile_table(draw(), before.plan)).columns[0]
     assert column.outcome is Outcome.NO_DRIFT
     assert all(shift.p_value > 0.001 for shift in column.shifts)
+
+
+def test_a_known_category_that_was_rare_and_fills_half_of_a_batch_is_drift() -> None:
+    rng = np.random.default_rng(1)
+
+    def draw(rows: int, shares: list[float]) -> pl.DataFrame:
+        town = rng.choice(["a", "b", "c"], rows, p=shares)
+        return pl.DataFrame({"town": town, "side": rng.choice(["left", "right"], rows)})
+
+    before = profile_reference(draw(100_000, [0.9, 0.0999, 0.0001]), pairs=[("town", "side")])
+    verdict = judge(before, profile_table(draw(900, [0.4, 0.1, 0.5]), before.plan))
+    assert {*verdict.drifted} == {"town", "town × side"}  # noqa: RUF001
+    town = next(each for each in verdict.columns if each.name == "town")
+    assert town.statistics[Statistic.TOTAL_VARIATION] == pytest.approx(0.5, abs=0.02)
+    assert not town.new_categories
+    assert verdict.pairs[0].statistics[Statistic.TOTAL_VARIATION] == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_moved_prediction_stands_apart() -> None:
