@@ -27,6 +27,7 @@ from interlock.errors import ApprovalError, InterlockError, RegistryError
 from interlock.governance.approval import (
     CLOCK_TOLERANCE,
     DEFAULT_LIFETIME,
+    SERVER,
     Assessment,
     State,
     Statement,
@@ -165,7 +166,7 @@ def deliver(workspace: Workspace, run: RunContext, envelope: Envelope) -> Decide
     try:
         require_decider(acting)
         case = open_case(acting, model, statement.seen.version)
-        _require_proven(case, statement, signed_for)
+        _require_proven(statement, signed_for)
         _require_decidable(acting, case, statement)
         require_digest(acting, case.version.source, case.seen.model_digest)
     except InterlockError as error:
@@ -217,6 +218,7 @@ def decide(
         ApprovalError: As for ``prepare`` and ``deliver``, and what ``show`` raises.
     """
     statement = prepare(workspace, run, **wanted)
+    _require_provable(workspace, run, statement)
     show(statement)
     return deliver(workspace, run, sign(statement, signer))
 
@@ -331,16 +333,25 @@ def _who_decided(statement: Statement) -> Principal:
     )
 
 
-def _require_proven(case: Case, statement: Statement, signed_for: str) -> None:
-    """Refuse a decision that does not show who made it.
+def _require_provable(workspace: Workspace, run: RunContext, statement: Statement) -> None:
+    """Refuse, on record, what no signature can show to be a person's, before it is signed."""
+    seen, act = statement.seen, _ACTIONS[statement.verdict]
+    known = {"model": seen.model, "version": seen.version}
+    try:
+        if statement.subject not in workspace.signatories.people:  # who may hold their own key
+            _require_proven(statement, SERVER)
+    except ApprovalError as error:
+        workspace.authority.refuse(act, Resource("model", seen.model), run, error, evidence=known)
+        raise
 
-    Raises:
-        ApprovalError: Says what shows it instead.
-    """
+
+def _require_proven(statement: Statement, signed_for: str) -> None:
+    """Refuse a decision that does not show who made it, and say what would."""
+    seen = statement.seen
     why = unproven(statement, signed_for)
     if why:
         raise ApprovalError(
-            f"{case.label} cannot be decided on: the decision {why}",
+            f"{seen.model} version {seen.version} cannot be decided on: the decision {why}",
             remedy="sign in and decide again, or sign with a key that APPROVAL_PUBLIC_KEYS gives "
             f"to {statement.subject} (docs/operations.md, Approvals)",
         )

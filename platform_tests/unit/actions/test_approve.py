@@ -548,11 +548,19 @@ def test_holder_of_the_key_decides_for_nobody_by_setting_a_name(
     office: Office, verdict: Verdict
 ) -> None:
     """RUN_OWNER=somebody-else, and the file of APPROVAL_KEY: not even one of them counts."""
+    wanted: dict[str, Any] = {"verdict": verdict, "model": MODEL, "version": "1", "reason": "why"}
     for name in ("grace", "henry"):
-        act = functools.partial(office.decide, verdict, name, source=IdentitySource.ENV)
-        text = refused(office, act)
-        assert f"rests on the operator's word alone (env): nobody verified that {name}" in text
-        assert f"a key that APPROVAL_PUBLIC_KEYS gives to {name}" in text
+        work, run = office.as_(name, Role.APPROVER, source=IdentitySource.ENV), office.at(name)
+        shown: list[Statement] = []
+        signed = sign(prepare(work, run, **wanted), office.key)
+        for act in (
+            functools.partial(decide, work, run, office.key, show=shown.append, **wanted),
+            functools.partial(deliver, work, run, signed),
+        ):
+            text = refused(office, act)
+            assert f"rests on the operator's word alone (env): nobody verified that {name}" in text
+            assert f"a key that APPROVAL_PUBLIC_KEYS gives to {name}" in text
+        assert shown == []
     assert office.case().assessment.counted == ()
 
 
