@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
 from command_line import Called, call, one_line, values
+from rich.console import Console
 
 from interlock.adapters.audit_spool import AuditSpool
 from interlock.cli.app import DENIED, FAILURE, OK, USAGE
+from interlock.cli.entering import checked_settings, services
+from interlock.cli.verb import Terminal
 from interlock.governance.audit import AuditRecord
 from interlock.local.home import Home
 from interlock.local.locks import FileLock
@@ -231,3 +235,24 @@ def test_folder_of_somebody_else_is_not_reset(
     called = call(capsys, "reset", "--yes")
     assert called.code == FAILURE
     assert (home.path / "mine.txt").exists()
+
+
+def test_variables_that_decide_nothing_are_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        console = Console(file=io.StringIO(), width=200)
+        terminal = Terminal(out=console, err=console, as_json=False)
+        with services(terminal, checked_settings(terminal)):
+            pass
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("RUN_ROLE", "auditor")
+    assert said() == ""
+    monkeypatch.setenv("IDENTITY_SOURCE", "local")
+    assert said().startswith("not counted, for people sign in here (local): RUN_ROLE;")
+    monkeypatch.delenv("RUN_ROLE")
+    assert said() == ""
+    assert not home.path.exists()

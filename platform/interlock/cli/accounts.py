@@ -23,13 +23,12 @@ from interlock.assembly import (
     process_context,
 )
 from interlock.cli import view
-from interlock.cli.entering import checked_settings
+from interlock.cli.entering import checked_settings, services
 from interlock.cli.next_steps import call
 from interlock.cli.verb import Terminal
 from interlock.errors import AccessDenied
 from interlock.governance.access import Action
 from interlock.governance.principal import Principal, Role
-from interlock.local.platform import connected
 from interlock.settings import operator_principal
 from interlock.variables import team_list
 
@@ -90,7 +89,7 @@ def opened_accounts(terminal: Terminal) -> Iterator[Accounts]:
         AccessDenied: RUN_ROLE is no role or ENVIRONMENT no environment; it is recorded.
         ConfigurationError: Another setting is wrong.
     """
-    with connected(checked_settings(terminal), echo=terminal.say) as settings:
+    with services(terminal, checked_settings(terminal)) as settings:
         store = open_store(settings)
         yield Accounts(
             authority=open_own_authority(settings, store),

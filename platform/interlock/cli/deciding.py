@@ -15,13 +15,12 @@ from interlock.actions.approve import Decided, decide
 from interlock.adapters.signer import Signer, open_signer
 from interlock.assembly import open_workspace, process_context
 from interlock.cli import view
-from interlock.cli.entering import checked_settings
+from interlock.cli.entering import checked_settings, services
 from interlock.cli.next_steps import call
 from interlock.cli.verb import Result, Terminal
 from interlock.errors import ApprovalError, ConfigurationError
 from interlock.governance.approval import DEFAULT_LIFETIME, Statement, Verdict
 from interlock.local.home import Home
-from interlock.local.platform import connected
 from interlock.settings import Settings, process_environment
 
 
@@ -37,7 +36,7 @@ def decided(
 ) -> Result:
     """Show what is signed, sign it, record it, and say what it comes to."""
     settings = checked_settings(terminal)
-    with connected(settings, echo=terminal.say) as found, signer_of(settings, found) as signer:
+    with services(terminal, settings) as found, signer_of(settings, found) as signer:
         done = decide(
             open_workspace(found, secrets=process_environment()),
             process_context(verdict.value, terminal.say),

@@ -7,10 +7,9 @@ import click
 from interlock.actions.deploy_check import deploy_check, parse_reference
 from interlock.assembly import open_workspace, process_context
 from interlock.cli import view
-from interlock.cli.entering import checked_settings
+from interlock.cli.entering import checked_settings, services
 from interlock.cli.verb import Result, Terminal, verb
 from interlock.errors import AccessDenied, DeploymentRefused, InterlockError
-from interlock.local.platform import connected
 from interlock.settings import process_environment
 
 
@@ -24,7 +23,7 @@ def command(terminal: Terminal, model: str) -> Result:
     """
     settings = checked_settings(terminal)
     try:
-        with connected(settings, echo=terminal.say) as found:
+        with services(terminal, settings) as found:
             workspace = open_workspace(found, secrets=process_environment())
             context = process_context("deploy-check", terminal.say)
             deployable = deploy_check(workspace, model, context)

@@ -14,8 +14,12 @@ from interlock.assembly import open_workspace
 from interlock.cli.refusal import Refusal, refusal_of
 from interlock.cli.verb import Terminal
 from interlock.errors import ConfigurationError
+from interlock.governance.principal import IdentitySource
 from interlock.local.platform import connected
 from interlock.settings import Settings, load_settings, process_environment
+
+NAMING = ("RUN_OWNER", "RUN_ROLE", "RUN_TEAMS")
+"""Variables that say who acts, where the operator's word counts."""
 
 
 def settings_or_refusal(terminal: Terminal) -> Settings | Refusal:
@@ -47,6 +51,28 @@ def checked_settings(terminal: Terminal) -> Settings:
 
 
 @contextlib.contextmanager
+def services(terminal: Terminal, settings: Settings) -> Iterator[Settings]:
+    """The services that settings name; says so where variables name somebody and do not decide.
+
+    Args:
+        terminal: Told what is being done.
+        settings: Of this process.
+
+    Yields:
+        The settings with the services' addresses, and by what people sign in there.
+    """
+    with connected(settings, echo=terminal.say) as found:
+        environment = process_environment()
+        named = [name for name in NAMING if environment.get(name, "").strip()]
+        if named and found.identity_source is not IdentitySource.ENV:
+            terminal.say(
+                f"not counted, for people sign in here ({found.identity_source}): "
+                f"{', '.join(named)}; see `interlock sign-in`"
+            )
+        yield found
+
+
+@contextlib.contextmanager
 def opened(terminal: Terminal) -> Iterator[Workspace]:
     """Everything that a governed action needs, with the services that the settings name.
 
@@ -57,5 +83,5 @@ def opened(terminal: Terminal) -> Iterator[Workspace]:
         AccessDenied: As for ``checked_settings``.
         ConfigurationError: As for ``checked_settings``.
     """
-    with connected(checked_settings(terminal), echo=terminal.say) as settings:
+    with services(terminal, checked_settings(terminal)) as settings:
         yield open_workspace(settings, secrets=process_environment())

@@ -12,8 +12,8 @@ from interlock.cli import view
 from interlock.governance.access import Action
 from interlock.settings import process_environment
 
-CARRIED = ("INTERLOCK_HOME",)
-"""Variables without which a command would look elsewhere."""
+CARRIED = ("INTERLOCK_HOME", "ENVIRONMENT", "AUDIT_RETENTION_DAYS", "IDENTITY_SOURCE")
+"""Variables without which a command would look elsewhere, or be refused."""
 
 
 def call(*words: str, **variables: str) -> str:
@@ -30,19 +30,20 @@ def call(*words: str, **variables: str) -> str:
 
 
 def after_run(
-    document: Mapping[str, Any], addresses: Mapping[str, str]
+    document: Mapping[str, Any], addresses: Mapping[str, str], *, by_word: bool = True
 ) -> Iterator[RenderableType]:
     """What to try after a run.
 
     Args:
         document: As ``run_document`` makes it.
         addresses: Where `interlock up` serves; empty when it does not run.
+        by_word: Whether RUN_ROLE says as what a command acts, for nobody signs in.
     """
     lines = [(call("audit", "verify"), "verify the whole audit trail")]
     if document["audit"]["events"]:
         show = call("audit", "show", document["audit"]["stream"])
         lines.append((show, "read this run's events"))
-    lines += list(_steps(document, running=bool(addresses)))
+    lines += list(_steps(document, running=bool(addresses), by_word=by_word))
     yield view.heading("Next")
     yield view.commands(lines)
     if addresses:
@@ -50,22 +51,36 @@ def after_run(
         yield view.pairs(addresses.items())
 
 
-def _steps(document: Mapping[str, Any], *, running: bool) -> Iterator[tuple[str, str]]:
+def _steps(
+    document: Mapping[str, Any], *, running: bool, by_word: bool
+) -> Iterator[tuple[str, str]]:
     if "denied" in document:
         action = document["denied"]["action"]
         words = (action,) if action in tuple(Action) else ()
         yield call("policy", "explain", *words), "who may, and which policy decides"
     elif document["model"] is not None:
-        model, aliases = document["model"]["name"], document["model"]["aliases"]
-        if "champion" in aliases:
-            yield call("deploy-check", model), "may this version be deployed here?"
-        elif "challenger" in aliases:
-            question = "may the challenger be deployed here? The champion stays: only the first "
-            question += "version of a model is promoted by itself, and only in dev"
-            yield call("deploy-check", f"{model}@challenger"), question
+        yield from _of_version(document["model"])
         yield call("policy", "explain"), "who may do what"
-        yield call("run", document["product"], RUN_ROLE="auditor"), "see a denial"
+        if by_word:
+            yield call("run", document["product"], RUN_ROLE="auditor"), "see a denial"
+        else:
+            yield call("sign-in", "NAME"), "act as somebody else, e.g. an auditor, who is denied"
         if not running:
             yield call("up"), "Dagster, MLflow and S3 for daily work"
     else:
         yield call("doctor"), "check what usually goes wrong"
+
+
+def _of_version(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    name, version, tags = model["name"], model["version"], model["tags"]
+    if "champion" in model["aliases"]:
+        yield call("deploy-check", name), "may this version be deployed here?"
+    elif tags.get("approval_state") == "pending":
+        yield call("approvals", name), "it is blocked until enough people agree: what it lacks"
+        approve = call("approve", name, version, "--reason", "WHY")
+        yield approve, "agree, as an approver who had no part in it"
+    elif "challenger" in model["aliases"]:
+        question = "may the challenger be deployed here? Only the first version of a model is "
+        question += "promoted by itself, and only in dev"
+        yield call("deploy-check", f"{name}@challenger"), question
+        yield call("promote", name, version), "make it the champion"

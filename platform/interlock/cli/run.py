@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from interlock.cli.entering import settings_or_refusal
+from interlock.cli.entering import services, settings_or_refusal
 from interlock.cli.next_steps import after_run
 from interlock.cli.progress import PREPARE, progress_on
 from interlock.cli.refusal import Refusal
 from interlock.cli.run_document import PipelineRun, run_document
 from interlock.cli.run_view import run_view
 from interlock.cli.verb import Result, Terminal, verb
+from interlock.governance.principal import IdentitySource
 from interlock.local.home import Home
 from interlock.local.liveness import status
-from interlock.local.platform import connected
 
 if TYPE_CHECKING:
     from interlock.product import ModelProduct
@@ -47,13 +47,18 @@ def run_product(terminal: Terminal, name: str) -> Result:
     product = named_product(name)
     with progress_on(terminal.err) as watcher:
         watcher.began(PREPARE)
-        with connected(settings, echo=terminal.say) as found:
+        with services(terminal, settings) as found:
             from interlock.cli.pipeline import run_pipeline
 
             run = run_pipeline(found, product, watcher)
     running = status(Home(settings.home))
     addresses = running.addresses if running is not None else {}
-    return _result(run, total=time.monotonic() - began, addresses=addresses)
+    return _result(
+        run,
+        total=time.monotonic() - began,
+        addresses=addresses,
+        by_word=found.identity_source is IdentitySource.ENV,
+    )
 
 
 def named_product(name: str, folder: Path | None = None) -> ModelProduct:
@@ -80,8 +85,9 @@ def named_product(name: str, folder: Path | None = None) -> ModelProduct:
     return known[name]
 
 
-def _result(run: PipelineRun, *, total: float, addresses: Mapping[str, str]) -> Result:
+def _result(
+    run: PipelineRun, *, total: float, addresses: Mapping[str, str], by_word: bool = True
+) -> Result:
     document = run_document(replace(run, seconds={**run.seconds, "total": total}))
-    return Result(
-        document, view=[*run_view(document), *after_run(document, addresses)], error=run.error
-    )
+    steps = after_run(document, addresses, by_word=by_word)
+    return Result(document, view=[*run_view(document), *steps], error=run.error)

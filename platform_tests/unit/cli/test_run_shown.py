@@ -177,3 +177,38 @@ def test_running_platform_is_named_instead_of_suggested(document: dict[str, Any]
     text = console.file.getvalue()
     assert "http://127.0.0.1:3000" in text
     assert "interlock up" not in text
+
+
+def next_of(aliases: list[str], state: str, *, by_word: bool = True) -> str:
+    """What is said to be next after a run that registered version 2."""
+    tags = {"approval_state": state}
+    model = {"name": "TinyModel", "version": "2", "aliases": aliases, "tags": tags}
+    document = {"product": "tiny", "model": model, "audit": {"events": []}}
+    console = Console(file=io.StringIO(), width=200)
+    for part in after_run(document, {}, by_word=by_word):
+        console.print(part)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_version_that_waits_is_followed_by_its_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+    text = next_of(["challenger"], "pending")
+    assert "ENVIRONMENT=staging" in text
+    assert "approvals TinyModel\n" in text
+    assert "approve TinyModel 2 --reason WHY\n" in text
+    assert "deploy-check" not in text
+    challenger = next_of(["challenger"], "not_required")
+    assert "deploy-check TinyModel@challenger\n" in challenger
+    assert "promote TinyModel 2\n" in challenger
+    assert "The champion stays" not in challenger
+    blocked = next_of([], "rejected_by_gates")
+    assert "approve" not in blocked
+    assert "TinyModel" not in blocked
+
+
+def test_denial_to_see_is_one_where_people_sign_in_too() -> None:
+    assert "RUN_ROLE=auditor" in next_of(["champion"], "not_required")
+    signed_in = next_of(["champion"], "not_required", by_word=False)
+    assert "RUN_ROLE" not in signed_in
+    assert "sign-in NAME\n" in signed_in
