@@ -7,7 +7,6 @@ here when it was to change something; sign-in and the order of the checks are ``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Final
 
 from starlette.responses import HTMLResponse, Response
@@ -15,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from interlock.console.site import PLACE
 from interlock.errors import RecordedRefusal, RequestRefused
 from interlock.webserver.door import Door, Receive, Scope, Send
-from interlock.webserver.page import POLICY
+from interlock.webserver.page import POLICY, refusal_page
 from interlock.webserver.requests import SAFE_METHODS
 
 UNKNOWN: Final = 401  # RFC 9110, 15.5.2
@@ -24,18 +23,6 @@ _REMEDIES: Final = {
     403: "Open the console itself, and use the form on its page.",
     421: "Call the console by the name that its operator gave it.",
 }
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{status} - Interlock</title>
-<style>
-:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
-body {{ display: grid; place-items: center; min-height: 100vh; margin: 0 }}
-main {{ width: min(32rem, 90vw) }}
-</style></head>
-<body><main><h1>Not answered</h1><p role="alert">{message}.</p><p>{remedy}</p></main></body>
-</html>
-"""
 
 
 class ConsoleDoor(Door):
@@ -54,10 +41,7 @@ class ConsoleDoor(Door):
                 await self._record_refusal(f"{PLACE}:request", why, None)
             if "text/html" not in headers.get("accept", ""):
                 raise
-            text = _PAGE.format(
-                status=refused.status,
-                message=escape(refused.message.capitalize()),
-                remedy=escape(_REMEDIES.get(refused.status, "Correct the request.")),
-            )
+            remedy = _REMEDIES.get(refused.status, "Correct the request.")
+            text = refusal_page(refused.message, remedy)
             told = {"content-security-policy": POLICY, "cache-control": "no-store"}
             return HTMLResponse(text, refused.status, headers=told)

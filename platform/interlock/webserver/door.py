@@ -196,7 +196,8 @@ class Door:
         except SignInRefused as refused:
             await self._record_refusal(self._records.sign_in, refused.why, None)
             shown = f"{refused.message}: {refused.remedy}."
-            return HTMLResponse(sign_in_page(self._environment, shown), 403, headers=policy)
+            text = sign_in_page(self._environment, shown, name)
+            return HTMLResponse(text, 403, headers=policy)
         visitor = await asyncio.to_thread(self._visitors.find, {}, {COOKIE: cookie})
         assert visitor is not None  # noqa: S101 - who has just signed in
         await self._record_whole(self._records.sign_in, visitor.person)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 import threading
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from trails import GONE
 from interlock.adapters.credentials import AT_ONCE, MAX_FAILURES
 from interlock.adapters.directory import Person
 from interlock.adapters.run_identity import COMMANDS
+from interlock.console.rendering import STATIC
 from interlock.governance.principal import IdentitySource, Role
 from interlock.webserver.bodies import MAX_SIGN_IN
 from interlock.webserver.connection import refusal_of
@@ -87,6 +92,28 @@ def test_failed_sign_in_tells_nothing_and_is_recorded(front: Front) -> None:
     (record,) = front.records()
     assert (record.outcome.value, record.principal.name) == ("denied", "unverified")
     assert "the password of Ada is wrong" in record.reason
+
+
+def test_page_after_a_failed_sign_in_keeps_the_name_and_tells_of_it(front: Front) -> None:
+    typed = '"><script>alert(1)</script>'
+    refused = front.client.post("/sign-in", data={"name": typed, "password": "x"}, headers=OWN)
+    assert refused.status_code == 403
+    assert '<p class="alarm" role="alert">The sign-in did not succeed' in refused.text
+    assert f'value="{escape(typed)}"' in refused.text
+    assert "<script" not in refused.text
+    assert "required autofocus>\n<button" in refused.text  # the password is what is missing
+    style = re.search(r"<style>(.*)</style>", refused.text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in refused.headers["content-security-policy"]
+
+
+def test_sign_in_page_has_the_consoles_colours(front: Front) -> None:
+    """Those who look at both see one platform."""
+    console = (STATIC / "console.css").read_text()
+    colours = re.findall(r"--[a-z-]+: #[0-9a-f]+", front.client.get("/sign-in").text)
+    assert len(colours) > 20
+    assert [each for each in colours if each not in console] == []
 
 
 @pytest.mark.parametrize(
