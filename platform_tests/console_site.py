@@ -221,6 +221,11 @@ class Counter:
         return [each for each in self.world.records() if each.outcome.value == "denied"]
 
 
+def text_of(page: str) -> str:
+    """What a person reads."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
 def hidden_fields(page: str, action: str) -> dict[str, str]:
     """The hidden fields of the form that is sent to an address."""
     for form in re.findall(r"<form\b.*?</form>", page, re.DOTALL):

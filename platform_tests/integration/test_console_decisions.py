@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console_site import OWN, VERSION, Counter, hidden_fields
+from console_site import OWN, VERSION, Counter, hidden_fields, text_of
 from httpx import Response
 from office import MODEL, Office
 
@@ -104,6 +104,31 @@ def test_rollback_returns_to_the_champion_before(counter: Counter) -> None:
     done = counter.decide("otto", "rollback", page=MODEL_PAGE, reason="it declines everybody")
     assert done.status_code == 303, done.text
     assert office.champion() == "1"
+
+
+def test_rollback_is_shown_with_its_reason_where_the_version_is_offered_again(
+    counter: Counter,
+) -> None:
+    office = succeeded_by_another(counter.office)
+    promoted = f"{counter.clock():%Y-%m-%d %H:%M:%S} UTC"
+    counter.clock.advance(hours=1)
+    back = f"{counter.clock():%Y-%m-%d %H:%M:%S} UTC"
+    office.rollback(reason="it declines everybody")
+    model = text_of(counter.get("arno", MODEL_PAGE).text)
+    assert f"Version 1 , since {back}" in model
+    assert "rollback on record" in model
+    assert f"From version 2 to version 1, {back} , by otto" in model
+    offered = text_of(counter.get("otto", "/waiting").text)
+    for shown in (offered, text_of(counter.get("otto", f"{MODEL_PAGE}/versions/2").text)):
+        assert "It was the champion and was rolled back" in shown
+        assert f"on {back}" in shown
+        assert "it declines everybody" in shown
+    assert "Nothing keeps it from being promoted again" in offered
+    assert "it declines everybody" in text_of(counter.get("arno", "/audit").text)
+    assert f"It came back; it had been promoted {promoted}" in model
+    office.promote("2")
+    again = text_of(counter.get("otto", f"{MODEL_PAGE}/versions/2").text)
+    assert "It was the champion and was rolled back" not in again
 
 
 def test_rollback_of_what_moved_meanwhile_is_refused(counter: Counter) -> None:

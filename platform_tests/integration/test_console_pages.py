@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlencode
 
 import pytest
-from console_site import OWN, VERSION, Counter
+from console_site import OWN, VERSION, Counter, text_of
 from office import MODEL, Office
-from product_fixtures import AUDIT, OPENED
+from product_fixtures import AUDIT, OPENED, Made, World, run_all, tiny_product
 
 from interlock.actions.suspend import Grounds, suspend
 from interlock.adapters.model_registry import ModelRegistry
+from interlock.adapters.signer import LocalSigner
 from interlock.console import files
-from interlock.console.rendering import POLICY
+from interlock.console.rendering import POLICY, margin
 from interlock.governance.audit import champion_ledger
+from interlock.governance.gates import GateResult
 from interlock.governance.principal import Role
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'"
@@ -46,11 +48,6 @@ class Elements(HTMLParser):
             self.dangerous.append(f"{tag} {names}")
         if tag in {"script", "img"} and not (names.get("src") or "").startswith("/"):
             self.dangerous.append(f"{tag} {names}")
-
-
-def text_of(page: str) -> str:
-    """What a person reads."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
 def test_every_page_may_load_its_own_files_alone(counter: Counter) -> None:
@@ -82,6 +79,23 @@ def test_models_and_versions(counter: Counter) -> None:
     assert "challenger" in listed
     assert counter.get("vera", "/models/NoSuchModel").status_code == 404
     assert counter.get("vera", f"/models/{MODEL}/versions/77").status_code == 404
+
+
+def test_pages_agree_that_dev_requires_no_approval(
+    made: tuple[World, Made], approval_key: LocalSigner, tmp_path: Path
+) -> None:
+    world, result = made
+    office = Office(world, result, approval_key)
+    run_all(world, tiny_product(), run="run-2")
+    counter = Counter(office, tmp_path)
+    office.approve("grace", version="2")
+    page = text_of(counter.get("vera", f"/models/{MODEL}/versions/2").text)
+    waiting = text_of(counter.get("vera", "/waiting").text)
+    assert "Not required in dev; 1 given" in page
+    assert "approval not required here, 1 given" in waiting
+    for shown in (page, waiting, text_of(counter.get("vera", "/").text)):
+        assert "not required" in shown
+        assert "pending" not in shown
 
 
 def test_version_says_what_is_known_and_who_may(counter: Counter) -> None:
@@ -154,6 +168,19 @@ def test_model_that_is_not_the_platforms_is_told_of_and_spoils_no_other(counter:
         assert "no model of the platform can be named 'fraud model'" in shown
         assert MODEL in shown
     assert counter.get("grace", "/models/fraud%20model").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("direction", "value", "shown"),
+    [("max", 0.1664, "+0.0336"), ("max", 0.25, "\N{MINUS SIGN}0.0500"), ("min", 0.25, "+0.0500")],
+)
+def test_margin_is_positive_on_the_good_side_of_the_limit(
+    direction: Literal["min", "max"], value: float, shown: str
+) -> None:
+    gate = GateResult(
+        "brier", value, 0.2, direction, passed=not shown.startswith("\N{MINUS SIGN}"), reason=""
+    )
+    assert margin(gate) == shown
 
 
 def test_metrics_stand_beside_the_champions(counter: Counter) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
-from html import unescape
 from pathlib import Path
 
 import pytest
 from command_line import call
-from console_site import VERSION, Counter
+from console_site import VERSION, Counter, text_of
 from office import MODEL, Office
 
 from interlock.actions.suspend import Grounds, suspend
@@ -38,8 +36,7 @@ def test_console_says_it_first_and_lists_it_among_what_waits(
     counter = Counter(stopped, tmp_path)
 
     def read(path: str) -> str:
-        page = counter.get("grace", path).text
-        return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+        return text_of(counter.get("grace", path).text)
 
     page = read(VERSION)
     assert "Its approval is suspended since" in page

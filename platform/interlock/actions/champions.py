@@ -54,17 +54,48 @@ class Reign:
 
 
 @dataclass(frozen=True)
+class Rollback:
+    """A move that took a version from its place.
+
+    Attributes:
+        version: Who was the champion until then.
+        came_back: Who is the champion since.
+        at: When.
+        by: Who rolled back.
+        why: Their reason.
+        event_key: Where it is recorded.
+    """
+
+    version: str
+    came_back: str
+    at: datetime
+    by: str
+    why: str
+    event_key: str
+
+    @property
+    def sentence(self) -> str:
+        """What happened, without the name of the version."""
+        return (
+            f"it was the champion, and {self.by} rolled back to version {self.came_back} on "
+            f"{self.at:%Y-%m-%d %H:%M:%S} UTC: {self.why}"
+        )
+
+
+@dataclass(frozen=True)
 class History:
     """The moves of a model's champion.
 
     Attributes:
         reigns: Promotions that were not rolled back, the first one first.
+        rollbacks: In their order.
         last_move: Key of the newest move that counts; None before the first.
         last_record: Id of its record, by which it is undone.
         versions: Every version that was ever promoted.
     """
 
     reigns: tuple[Reign, ...] = ()
+    rollbacks: tuple[Rollback, ...] = ()
     last_move: str | None = None
     last_record: str | None = None
     versions: frozenset[str] = frozenset()
@@ -73,6 +104,13 @@ class History:
     def champion(self) -> Reign | None:
         """Who is the champion by the trail."""
         return self.reigns[-1] if self.reigns else None
+
+    def rolled_back(self, version: str) -> Rollback | None:
+        """How a version last lost its place; None where it never did, or has it again."""
+        if self.champion is not None and self.champion.version == version:
+            return None
+        found = [each for each in self.rollbacks if each.version == version]
+        return found[-1] if found else None
 
     @property
     def earlier(self) -> tuple[Reign, ...]:
@@ -142,13 +180,23 @@ def _moved(now: History, key: str, record: AuditRecord) -> History:
             decides_since=record.time,
             seen_digest=_text(evidence, "seen_digest"),
         )
-        return History((*now.reigns, reign), key, record.id, now.versions | {version})
+        return History(
+            (*now.reigns, reign), now.rollbacks, key, record.id, now.versions | {version}
+        )
     places = [i for i, reign in enumerate(now.reigns) if reign.version == version]
     if not places:
         return now  # nobody goes back to where nobody was
     below, reign = now.reigns[: places[-1]], now.reigns[places[-1]]
     back = replace(reign, decides_since=record.time)
-    return History((*below, back), key, record.id, now.versions)
+    gone = Rollback(
+        version=now.reigns[-1].version,
+        came_back=version,
+        at=record.time,
+        by=record.principal.name,
+        why=_text(evidence, "why") or "the record does not say why",
+        event_key=key,
+    )
+    return History((*below, back), (*now.rollbacks, gone), key, record.id, now.versions)
 
 
 def _text(evidence: Mapping[str, Any], name: str) -> str:

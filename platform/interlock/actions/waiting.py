@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from interlock.actions.approve import STATE, view_of
 from interlock.actions.case import Case, case_of
-from interlock.actions.champions import history_of
+from interlock.actions.champions import Rollback, history_of
 from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.workspace import Workspace
 from interlock.errors import EvidenceError, RegistryError, StoreError
@@ -22,17 +23,21 @@ class Waiting:
 
     Attributes:
         case: Everything known about it.
+        state: In a word, as MLflow's tag has to say it: ``not_required`` where nobody has to agree.
         lacks: What a promotion still lacks; empty when it can be promoted.
         champion: Version that is champion now; None while there is none.
         champion_metrics: Its metrics.
         may_decide: Who could still add an approval, by name.
+        rolled_back: How it lost the champion's place; None where it never had it, or has it.
     """
 
     case: Case
+    state: str
     lacks: tuple[str, ...]
     champion: str | None
     champion_metrics: Mapping[str, float | None]
     may_decide: tuple[str, ...] = ()
+    rolled_back: Rollback | None = None
 
 
 def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> tuple[Waiting, ...]:
@@ -53,7 +58,8 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
         RegistryError: MLflow does not answer.
         StoreError: The trail cannot be read.
     """
-    reign = history_of(workspace, model).champion
+    history = history_of(workspace, model)
+    reign = history.champion
     champion = reign.version if reign else None
     metrics: Mapping[str, float | None] = {}
     stopped: Case | None = None
@@ -65,6 +71,18 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
         except (EvidenceError, RegistryError):
             metrics = {}  # deleted or unproven: for the reconciler to say
     people = known_deciders(workspace)
+
+    def told(case: Case) -> Waiting:
+        return Waiting(
+            case=case,
+            state=view_of(workspace, case)[STATE],
+            lacks=tuple(lacks(workspace, case)),
+            champion=champion,
+            champion_metrics=metrics,
+            may_decide=who_may_decide(workspace, case, people),
+            rolled_back=history.rolled_back(case.version.version),
+        )
+
     found = []
     registry = workspace.registry
     every = (
@@ -80,11 +98,9 @@ def waiting(workspace: Workspace, model: str, *, newest: int | None = None) -> t
         except EvidenceError:
             continue
         if all_hold(case.gates) and case.assessment.state is not State.REJECTED:
-            lacking, left = lacks(workspace, case), who_may_decide(workspace, case, people)
-            found.append(Waiting(case, tuple(lacking), champion, metrics, left))
+            found.append(told(case))
     if stopped is not None:
-        lacking, left = lacks(workspace, stopped), who_may_decide(workspace, stopped, people)
-        found.append(Waiting(stopped, tuple(lacking), champion, metrics, left))
+        found.append(told(stopped))
     return tuple(found)
 
 

@@ -51,7 +51,7 @@ def _document(each: Waiting) -> dict[str, Any]:
         "version": case.version.version,
         "product": case.product,
         "tier": case.seen.tier,
-        "state": found.state,
+        "state": each.state,
         "quorum": found.quorum,
         "valid_until": found.valid_until,
         "trained_by": case.trained_by,
@@ -77,6 +77,7 @@ def _document(each: Waiting) -> dict[str, Any]:
         "lacks": each.lacks,
         "suspension": case.suspended and asdict(case.suspended),
         "may_decide": each.may_decide,
+        "rolled_back": each.rolled_back and asdict(each.rolled_back),
     }
 
 
@@ -86,9 +87,10 @@ def _shown(each: Waiting) -> Iterator[RenderableType]:
     people = ", ".join(f"{x.statement.subject} (by {x.proof})" for x in found.counted)
     yield view.pairs(
         [
-            ("state", found.state.value),
+            ("state", each.state.replace("_", " ")),
             ("approvals", f"{len(found.counted)} of {found.quorum}  {people}"),
             ("trained by", case.trained_by),
+            *((("rolled back", each.rolled_back.sentence),) if each.rolled_back else ()),
             *(("lacks", text) for text in each.lacks or ("nothing: it can be promoted",)),
             ("may decide", ", ".join(each.may_decide) or "nobody who is known here"),
         ]

@@ -20,6 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from interlock.console.site import TRAIL, Here
 from interlock.governance.access import Action
+from interlock.governance.audit import AuditRecord
+from interlock.governance.gates import GateResult
 
 FOLDER: Final = Path(__file__).parent
 STATIC: Final = FOLDER / "static"
@@ -130,6 +132,13 @@ def difference(value: float | None, other: float | None) -> str:
     return text if value < other or value == other else f"+{text}"
 
 
+def margin(gate: GateResult) -> str:
+    """How far a gate's value is on the good side of its limit: positive where it passes."""
+    if gate.direction == "min":
+        return difference(gate.value, gate.limit)
+    return difference(gate.limit, gate.value)
+
+
 def moment(time: datetime) -> str:
     """A time in UTC, to the second, with its zone."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -165,6 +174,12 @@ def words(text: str) -> str:
     return text.replace("_", " ")
 
 
+def reason_of(record: AuditRecord) -> str:
+    """Why somebody did something, or why it was refused; empty where the record does not say."""
+    evidence = record.evidence
+    return str(record.reason or evidence.get("reason") or evidence.get("why") or "")
+
+
 def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else str(value)
 
@@ -183,6 +198,7 @@ def _templates() -> Environment:
         "moment": moment,
         "iso": iso,
         "json": json_text,
+        "reason": reason_of,
         "styled": styled,
         "words": words,
     }
@@ -193,6 +209,7 @@ def _templates() -> Environment:
         "audit_path": audit_path,
         "difference": difference,
         "event_path": event_path,
+        "margin": margin,
         "model_path": model_path,
         "version_path": version_path,
     }

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from interlock.actions.approve import obstacles, view_of
+from interlock.actions.approve import STATE, obstacles, view_of
 from interlock.actions.case import Case, case_of, demands_approval
-from interlock.actions.champions import CHAMPION, History, Reign, history_of
+from interlock.actions.champions import CHAMPION, History, Reign, Rollback, history_of
 from interlock.actions.deciders import known_deciders, who_may_decide
 from interlock.actions.evidence import verified_events
 from interlock.actions.waiting import lacks
@@ -90,6 +90,9 @@ class VersionView:
         problem: Why it proves nothing, and what to do.
         champion: The champion by the trail.
         champion_metrics: Its metrics.
+        state: In a word, as MLflow's tag has to say it.
+        needs_approval: Whether it may be used here only once it is approved.
+        rolled_back: How it lost the champion's place; None where it never had it, or has it.
         lineage: From the source to here.
         decisions: Signed decisions.
         may_approve: Who could still add an approval; None where none is lacking.
@@ -105,6 +108,9 @@ class VersionView:
     problem: tuple[str, str] | None
     champion: Reign | None
     champion_metrics: Mapping[str, float | None]
+    state: str = ""
+    needs_approval: bool = True
+    rolled_back: Rollback | None = None
     lineage: Lineage | None = None
     decisions: tuple[Decision, ...] = ()
     may_approve: tuple[str, ...] | None = None
@@ -147,6 +153,9 @@ def version_view(here: Here, model: str, version: str) -> VersionView:
         problem=None,
         champion=history.champion,
         champion_metrics=_champion_metrics(workspace, model, history, case),
+        state=view_of(workspace, case)[STATE],
+        needs_approval=case.needs_approval(workspace.authority.environment),
+        rolled_back=history.rolled_back(version),
         lineage=lineage_of(workspace, case),
         decisions=tuple(_decisions(case)),
         may_approve=_may_approve(workspace, case),

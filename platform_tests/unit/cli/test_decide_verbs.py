@@ -83,6 +83,23 @@ def test_challenger_is_shown_beside_the_champion_until_it_is_promoted(
     assert any("needs a fairness assessment that passed" in each for each in found["lacks"])
 
 
+def test_version_that_was_rolled_back_is_offered_with_the_reason(
+    desk: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in ("1", desk.another_version()):
+        desk.approve_all(version)
+        desk.promote(version)
+    desk.rollback(reason="declines everybody")
+    at = f"{desk.world.clock():%Y-%m-%d %H:%M}"
+    (found,) = document(capsys, "approvals")["waiting"]
+    back = found["rolled_back"]
+    assert (found["version"], back["came_back"], back["by"]) == ("2", "1", "otto")
+    assert back["why"] == "declines everybody"
+    shown = " ".join(call(capsys, "approvals").out.split())
+    assert f"it was the champion, and otto rolled back to version 1 on {at}" in shown
+    assert "declines everybody" in shown
+
+
 def test_nothing_waits(desk: Office, capsys: pytest.CaptureFixture[str]) -> None:
     desk.reject()
     assert document(capsys, "approvals") == {"waiting": []}
