@@ -13,7 +13,7 @@ from interlock.adapters.audit_log import AuditLog
 from interlock.assembly import process_context
 from interlock.cli import view
 from interlock.cli.entering import opened
-from interlock.cli.trail import OUTCOME_STYLES, TRAIL, event_row, read_events
+from interlock.cli.trail import OUTCOME_STYLES, TRAIL, day_opened, event_row, read_events
 from interlock.cli.verb import Result, Terminal, verb
 from interlock.governance.audit import AuditEvent, Stream
 from interlock.governance.policy import Action
@@ -35,7 +35,7 @@ def command(terminal: Terminal, limit: int) -> Result:
     streams: list[dict[str, Any]] = [
         {
             "stream": stream.name,
-            "opened": stream.opened,
+            "opened": day_opened(stream),
             "events": len(events),
             "last": event_row(events[-1]),
         }
@@ -43,7 +43,7 @@ def command(terminal: Terminal, limit: int) -> Result:
     ]
     rows = [
         (
-            each["opened"],
+            each["opened"] or "",
             each["stream"],
             each["events"],
             each["last"]["action"],

@@ -8,7 +8,7 @@ from rich.text import Text
 from interlock.assembly import process_context
 from interlock.cli import view
 from interlock.cli.entering import opened
-from interlock.cli.trail import TRAIL, event_row, events_view, find_stream
+from interlock.cli.trail import TRAIL, day_opened, event_row, events_view, find_stream
 from interlock.cli.verb import Result, Terminal, verb
 from interlock.errors import AuditError
 from interlock.governance.audit import decode, event_document
@@ -36,7 +36,7 @@ def command(terminal: Terminal, stream: str, number: int | None) -> Result:
     events = [decode(each.data, key=each.key) for each in chosen]
     document = {
         "stream": found.name,
-        "opened": found.opened,
+        "opened": day_opened(found),
         "events": [
             {**event_document(event), "key": each.key, "sha256": each.sha256}
             for event, each in zip(events, chosen, strict=True)
@@ -45,4 +45,7 @@ def command(terminal: Terminal, stream: str, number: int | None) -> Result:
     if number is not None:
         return Result(document, view=[Text(chosen[0].data.decode().rstrip(), no_wrap=True)])
     rows = [event_row(event) for event in events]
-    return Result(document, view=[view.heading(str(found)), *events_view(rows)])
+    return Result(
+        document,
+        view=[view.heading(found.name if found.is_ledger else str(found)), *events_view(rows)],
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from rich.console import RenderableType
@@ -16,6 +17,7 @@ from interlock.cli.run_state import RunState, state_of
 from interlock.errors import AuditError, InterlockError
 from interlock.governance.audit import (
     AuditEvent,
+    Outcome,
     Stream,
     TrailReport,
     Unfinished,
@@ -176,6 +178,11 @@ def _run_ids(audit: AuditLog, stream: Stream) -> dict[int, str | None]:
     }
 
 
+def day_opened(stream: Stream) -> date | None:
+    """When a stream was opened; a ledger, which many processes write, has no such day."""
+    return None if stream.is_ledger else stream.opened
+
+
 def waiting_records(settings: Settings) -> int:
     """How many records wait on this machine's disk for the audit bucket."""
     waiting, broken = AuditSpool(settings.spool_directory).pending()
@@ -185,6 +192,7 @@ def waiting_records(settings: Settings) -> int:
 def event_row(event: AuditEvent) -> dict[str, Any]:
     """An audit event in short, as JSON values: what a list of events shows."""
     record = event.record
+    said = {} if record.outcome is Outcome.STARTED else record.evidence
     return {
         "sequence": event.chain.sequence,
         "time": record.time.isoformat(timespec="milliseconds"),
@@ -194,19 +202,23 @@ def event_row(event: AuditEvent) -> dict[str, Any]:
         "principal": record.principal.name,
         "role": record.principal.role,
         "environment": record.environment,
-        "reason": record.reason,
+        "version": str(record.evidence.get("version") or ""),
+        "reason": record.reason or str(said.get("reason") or ""),
     }
 
 
 def events_view(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Events, one a line, and below them the reasons of those that did not end well."""
+    """Events, one a line, with the version that they are about, and below them the reasons."""
+    about = any(row["version"] for row in rows)
+    version = [">version"] if about else []
     yield view.table(
-        (">#", "time (UTC)", "action", "outcome", "principal", "role"),
+        (">#", "time (UTC)", "action", *version, "outcome", "principal", "role"),
         [
             (
                 row["sequence"],
                 view.clock_time(row["time"]),
                 row["action"],
+                *([row["version"]] if about else []),
                 Text(row["outcome"], style=OUTCOME_STYLES.get(row["outcome"], "")),
                 row["principal"],
                 row["role"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import uuid
@@ -12,11 +13,27 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, job
 from product_fixtures import OPENED, World, run_all, tiny_product
+from rich.console import Console
 
 from interlock.cli.run_state import RunState, dagster_instance, known_to_live, report_dead, state_of
-from interlock.cli.trail import find_stream, open_actions, read_audit
+from interlock.cli.trail import (
+    day_opened,
+    event_row,
+    events_view,
+    find_stream,
+    open_actions,
+    read_audit,
+    read_events,
+)
 from interlock.errors import AuditError, ConfigurationError
-from interlock.governance.audit import AuditRecord, Outcome, RecordedPrincipal, RunRef, Stream
+from interlock.governance.audit import (
+    AuditRecord,
+    Outcome,
+    RecordedPrincipal,
+    RunRef,
+    Stream,
+    champion_ledger,
+)
 from interlock.governance.policy import Action, Resource
 from interlock.local.home import Home
 from interlock.local.locks import FileLock
@@ -82,6 +99,28 @@ def test_stream_whose_name_occurs_twice_needs_its_day(world: World) -> None:
     with pytest.raises(AuditError, match="names 2 streams"):
         find_stream(world.audit, "tiny-one")
     assert find_stream(world.audit, f"{OPENED.date()}/tiny-one").opened == OPENED.date()
+
+
+def test_version_and_reason_are_shown_where_the_evidence_has_them(world: World) -> None:
+    ledger = champion_ledger("TinyModel")
+    with world.workspace().authority.govern(
+        Action.DATA_INGEST,
+        Resource("product", "tiny"),
+        world.run("one"),
+        evidence={"version": "3", "reason": "it declines everybody"},
+        ledger=ledger,
+    ):
+        pass
+    rows = [event_row(event) for event in read_events(world.audit, ledger)]
+    assert [row["version"] for row in rows] == ["3", "3"]
+    assert [row["reason"] for row in rows] == ["", "it declines everybody"]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(*events_view(rows))
+    assert isinstance(console.file, io.StringIO)
+    assert "version" in console.file.getvalue()
+    assert "#2: it declines everybody" in console.file.getvalue()
+    assert day_opened(ledger) is None
+    assert day_opened(Stream("tiny-one", OPENED.date())) == OPENED.date()
 
 
 def leave_open(world: World, run_id: str | None) -> None:
