@@ -254,7 +254,7 @@ def read_product(path: Path) -> ModelProduct:
     try:
         product = ModelProduct.model_validate(content["attributes"])
     except ValidationError as error:
-        raise _first_mistake(error, document, path) from error
+        raise _mistakes(error, document, path) from error
     if product.name != path.parent.name:
         raise ProductError(
             f"name {product.name!r} differs from its folder {path.parent.name!r}",
@@ -361,23 +361,21 @@ def _cron_values(field: str, low: int, high: int) -> set[int]:
     return values
 
 
-def _first_mistake(error: ValidationError, document: Any, path: Path) -> ProductError:
-    """The mistakes of a validation, the first with its line and the others counted."""
+def _mistakes(error: ValidationError, document: Any, path: Path) -> ProductError:
+    """The mistakes of a validation, each with its line; that of the first is the error's own."""
+    told: list[tuple[int, str]] = []
+    for each in error.errors(include_url=False):
+        location = ".".join(map(str, each["loc"]))
+        message = each["msg"].removeprefix("Value error, ")
+        if each["type"] == "extra_forbidden":
+            message = "unknown key"
+        line = _line_of(document, ("attributes", *each["loc"]))
+        told.append((line, f"{location}: {message}" if location else message))
     # A key that is unknown explains the one that is missing, so it comes first.
-    mistakes = sorted(
-        error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden"
-    )
-    first = mistakes[0]
-    location: tuple[int | str, ...] = ("attributes", *first["loc"])
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "unknown key"
-    more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-    text = f"{where}: {message}{more}" if where else f"{message}{more}"
-    return ProductError(
-        text, path=path, line=_line_of(document, location), remedy="correct it in that file"
-    )
+    told.sort(key=lambda each: not each[1].endswith(": unknown key"))
+    (line, first), *others = told
+    text = "; ".join([first, *(f"line {number}: {other}" for number, other in others)])
+    return ProductError(text, path=path, line=line, remedy="correct it in that file")
 
 
 def _line_of(document: Any, location: Sequence[int | str]) -> int:

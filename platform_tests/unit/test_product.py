@@ -217,8 +217,11 @@ def test_mistake_is_named_with_its_line(
     assert error.line == line_of(path, own)
 
 
-def test_further_mistakes_are_counted(tmp_path: Path) -> None:
-    assert "(and 1 more)" in str(refused(written(tmp_path, owners=[], tier="highest")))
+def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    path = written(tmp_path, owners=[], tier="highest")
+    error = refused(path)
+    assert "owners: " in error.message
+    assert f"; line {line_of(path, 'tier')}: tier: Input should be" in error.message
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED_NAMES))

@@ -164,8 +164,8 @@ def _error(
         return EvidenceError(
             "blocking checks of validated_data failed: "
             + "; ".join(f"{rule.name} ({rule.detail})" for rule in failed),
-            remedy=f"correct the data, or the contract in defs/{product.name}/defs.yaml, and run "
-            "again",
+            remedy="correct the data, or the contract in "
+            f"platform/interlock/defs/{product.name}/defs.yaml, and run again",
         )
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error is not None:

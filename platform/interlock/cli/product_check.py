@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from interlock.cli.app import FAILURE, OK
 from interlock.cli.run import named_product
 from interlock.cli.verb import Result, Terminal, verb
+
+if TYPE_CHECKING:
+    from interlock.product import ModelProduct
 
 
 @verb("check")
@@ -29,12 +32,11 @@ def command(
     from interlock.definitions import DEFS, load_products
 
     if name is not None:
-        product = named_product(name, folder)
-        found: list[dict[str, Any]] = [{"name": product.name, "valid": True, "error": None}]
+        found: list[dict[str, Any]] = [_valid(named_product(name, folder))]
     else:
         loaded = load_products(folder or DEFS)
         found = [
-            *({"name": each.name, "valid": True, "error": None} for each in loaded.products),
+            *map(_valid, loaded.products),
             *(
                 {
                     "name": folder,
@@ -51,8 +53,20 @@ def command(
     for each in found:
         if each["valid"]:
             lines.append(Text("ok    ", style="green") + Text(f"{each['name']}"))
+            lines += [
+                Text(f"      Beware: {warning}", style="yellow") for warning in each["warnings"]
+            ]
         else:
             lines.append(Text("wrong ", style="bold red") + Text(f"{each['error']}"))
             lines.append(Text(f"      What to do: {each['remedy']}", style="dim"))
     valid = all(each["valid"] for each in found)
     return Result({"valid": valid, "products": found}, view=lines, code=OK if valid else FAILURE)
+
+
+def _valid(product: ModelProduct) -> dict[str, Any]:
+    from interlock.components.model_product.draft import OWNER
+
+    warnings = []
+    if OWNER in product.owners:
+        warnings.append(f"its owner is still {OWNER}: replace it by whose product it is")
+    return {"name": product.name, "valid": True, "error": None, "warnings": warnings}

@@ -76,6 +76,7 @@ def command(
                 ("target", f"{product.target.column}, positive is {product.target.positive!r}"),
                 ("features", f"{len(product.features)} of {len(product.contract.columns)} columns"),
                 ("protected", ", ".join(product.protected) or "none by name"),
+                ("schedule", "every six hours with the others, until you name another"),
             ]
         ),
         view.heading("To be confirmed by a person", "line by line"),

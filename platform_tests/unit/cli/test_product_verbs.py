@@ -65,6 +65,12 @@ def test_draft_in_the_loaded_folder_says_how_to_run_it(
     called = call(capsys, "product", "new", "applicants", *words)
     assert called.code == OK
     assert "run applicants\n" in called.out
+    assert "every six hours" in called.out
+    checked = call(capsys, "product", "check", "applicants")
+    assert checked.code == OK
+    assert "Beware: its owner is still team:name-your-team" in one_line(checked.out)
+    path = tmp_path / "loaded" / "applicants" / "defs.yaml"
+    path.write_text(path.read_text().replace("team:name-your-team", "team:risk"))
     checked = call(capsys, "product", "check", "applicants")
     assert (checked.code, checked.out) == (OK, "ok    applicants\n")
 
