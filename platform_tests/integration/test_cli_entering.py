@@ -237,6 +237,17 @@ def test_folder_of_somebody_else_is_not_reset(
     assert (home.path / "mine.txt").exists()
 
 
+@pytest.mark.parametrize("words", [("CreditRiskModel/1",), ("CreditRiskModel", "7")], ids=str)
+def test_version_in_place_of_an_alias_is_a_usage_error(
+    home: Home, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    called = call(capsys, "deploy-check", *words)
+    assert called.code == USAGE
+    assert "is not MODEL[@ALIAS]" in one_line(called.err)
+    assert "check CreditRiskModel@champion" in one_line(called.err)
+    assert not home.path.exists()
+
+
 def test_variables_that_decide_nothing_are_named(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

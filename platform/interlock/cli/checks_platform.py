@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from interlock.adapters.believed_keys import Signatories, read_believed_keys
 from interlock.adapters.environment_mark import read_mark
 from interlock.adapters.object_store import ObjectStore
-from interlock.assembly import PROBE_PREFIX, open_store, open_workspace
+from interlock.assembly import PROBE_PREFIX, open_own_authority, open_store, open_workspace
 from interlock.cli.checks import Check, Health, checked, fail, ok, warn
 from interlock.cli.trail import waiting_records
 from interlock.errors import InterlockError
 from interlock.governance.policy import PolicyEngine
-from interlock.governance.principal import Environment, IdentitySource
+from interlock.governance.principal import UNVERIFIED, Environment, IdentitySource, Principal
 from interlock.ml.source import S3_SCHEME
 from interlock.product import ModelProduct
 from interlock.settings import REPOSITORY, Settings, principal, process_environment
@@ -66,9 +66,10 @@ def identity(settings: Settings) -> Check:
                 f"people sign in ({source}), and no signed identity is believed",
                 "set IDENTITY_PUBLIC_KEYS to the public half of the servers' key",
             )
-        return ok("identity", f"people sign in ({source})")
+        who = open_own_authority(settings, open_store(settings)).principal
+        return ok("identity", f"people sign in ({source}); commands here act as {_named(who)}")
     who = principal(settings)
-    text = f"{who.name} ({who.role}), verified by {who.verified_by}"
+    text = f"commands here act as {_named(who)}, verified by {who.verified_by}"
     if settings.environment in {None, Environment.DEV}:
         return ok("identity", text)
     if not settings.identity_chosen:
@@ -82,6 +83,12 @@ def identity(settings: Settings) -> Check:
         f"{text}: the operator's word alone, as every event records",
         "let people sign in: IDENTITY_SOURCE=local or oidc-proxy",
     )
+
+
+def _named(who: Principal) -> str:
+    if who == UNVERIFIED:
+        return f"{who.name} ({who.role}) until somebody signs in with `interlock sign-in`"
+    return f"{who.name} ({who.role})"
 
 
 def approvals(settings: Settings) -> Check:

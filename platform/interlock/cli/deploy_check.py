@@ -15,12 +15,14 @@ from interlock.settings import process_environment
 
 @verb("deploy-check")
 @click.argument("model", metavar="MODEL[@ALIAS]")
-def command(terminal: Terminal, model: str) -> Result:
+@click.argument("rest", nargs=-1, metavar="")
+def command(terminal: Terminal, model: str, rest: tuple[str, ...]) -> Result:
     """Exit with 0 only when this environment may deploy MODEL at ALIAS, by default champion.
 
     Flag, gates, audit trail and the stored files must agree; whatever is missing or cannot be
     reached is a reason to refuse, with exit code 3.
     """
+    _require_alias(model, rest)
     settings = checked_settings(terminal)
     try:
         with services(terminal, settings) as found:
@@ -56,3 +58,18 @@ def command(terminal: Terminal, model: str) -> Result:
         ]
     )
     return Result(document, view=[shown])
+
+
+def _require_alias(model: str, rest: tuple[str, ...]) -> None:
+    """Refuse a version's number: what is deployed is what an alias points at.
+
+    Raises:
+        BadParameter: Says which form is expected.
+    """
+    if rest or "/" in model:
+        name = model.partition("/")[0].partition("@")[0]
+        typed = " ".join((model, *rest))
+        raise click.BadParameter(
+            f"{typed!r} is not MODEL[@ALIAS]: what is deployed is what an alias points at, so "
+            f"check {name}@champion or {name}@challenger"
+        )

@@ -56,7 +56,6 @@ def _all_checks(terminal: Terminal) -> Iterator[Check]:
     yield ok("settings", f"ENVIRONMENT is {settings.environment or 'unset'}, {mode}")
     yield from checks_machine.machine_checks(settings.home, embedded=settings.embedded)
     yield from checks_platform.declared_checks()
-    yield checked("identity", lambda: checks_platform.identity(settings))
     yield checked("approvals", lambda: checks_platform.approvals(settings))
     yield checks_platform.spool(settings)
     yield from _service_checks(terminal, settings)
@@ -67,6 +66,7 @@ def _service_checks(terminal: Terminal, settings: Settings) -> Iterator[Check]:
 
     try:
         with connected(settings, echo=terminal.say) as found:
+            yield checked("identity", lambda: checks_platform.identity(found))
             yield from list(checks_platform.service_checks(found))
     except InterlockError as error:
         yield fail("services", error.message, error.remedy)

@@ -6,6 +6,7 @@ import socket
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,13 +15,17 @@ from product_fixtures import tiny_product, write_defs
 from simulators import FakeClock, MemoryObjectStore
 
 from interlock import definitions
+from interlock.adapters.directory import Person
 from interlock.adapters.environment_mark import write_mark
+from interlock.adapters.run_identity import COMMANDS, IdentitySigner
+from interlock.adapters.signed_in import SignedIn
 from interlock.adapters.signer import LocalSigner
+from interlock.assembly import open_directory, utc_now
 from interlock.cli import checks_machine, checks_platform
 from interlock.cli.checks import Check, Health, checked, fail, ok
 from interlock.definitions import load_products
 from interlock.errors import StoreUnavailable
-from interlock.governance.principal import Environment
+from interlock.governance.principal import Environment, IdentitySource, Role
 from interlock.local.home import Home
 from interlock.local.services import DEFAULT_PORTS
 from interlock.product import ModelProduct
@@ -194,8 +199,35 @@ def test_identity_where_people_sign_in(tmp_path: Path) -> None:
     nobody = checks_platform.identity(settings_of(tmp_path, IDENTITY_SOURCE="local"))
     assert nobody.health is Health.FAIL
     require_remedy(nobody)
-    known = settings_of(tmp_path, IDENTITY_SOURCE="oidc-proxy", IDENTITY_PUBLIC_KEYS="keys.pem")
-    assert checks_platform.identity(known).found == "people sign in (oidc-proxy)"
+
+
+def test_as_whom_commands_act_where_people_sign_in(
+    tmp_path: Path, store: MemoryObjectStore, clock: FakeClock, approval_key: LocalSigner
+) -> None:
+    settings = settings_of(
+        tmp_path,
+        ENVIRONMENT="dev",
+        IDENTITY_SOURCE="local",
+        IDENTITY_PUBLIC_KEYS=approval_key.public_key.pem.decode(),
+    )
+    make_buckets(store, settings, clock)
+    said = "people sign in (local); commands here act as "
+    nobody = checks_platform.identity(settings)
+    assert nobody.health is Health.OK
+    assert nobody.found.startswith(f"{said}unverified (viewer) until somebody signs in")
+    auditor = Person(
+        name="ina",
+        role=Role.AUDITOR,
+        teams=frozenset(),
+        source=IdentitySource.LOCAL,
+        sessions_from=utc_now() - timedelta(hours=1),
+    )
+    open_directory(settings, store).add(auditor)
+    token = IdentitySigner(approval_key, clock=utc_now).session(
+        name="ina", environment="dev", lifetime=timedelta(hours=1), kind=COMMANDS
+    )
+    SignedIn(settings.home).keep(token)
+    assert checks_platform.identity(settings).found == f"{said}ina (auditor)"
 
 
 @pytest.mark.parametrize(
