@@ -592,8 +592,15 @@ def test_model_without_a_name_is_refused(made: tuple[World, Made]) -> None:
         world.registry.register(model="", source=result.trained.uri, run_id="", tags={})
 
 
+def test_versions_that_there_are_are_named_with_one_that_is_not(made: tuple[World, Made]) -> None:
+    with pytest.raises(RegistryError, match="find TinyModel version 7") as no:
+        made[0].registry.version("TinyModel", "7")
+    assert no.value.remedy == "choose a version that there is; the newest of TinyModel: 1"
+
+
 def test_mlflow_that_refuses_is_told_apart_from_one_that_is_away(world: World) -> None:
     with pytest.raises(RegistryError, match="MLflow refused to find TinyModel version 7") as no:
         world.registry.version("TinyModel", "7")
     assert not isinstance(no.value, RegistryUnavailable)
     assert isinstance(no.value, InterlockError)
+    assert no.value.remedy == "choose a version that there is; the newest of TinyModel: none"

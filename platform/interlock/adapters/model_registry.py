@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from interlock.adapters.mlflow_connection import MlflowConnection, no_progress_bar, translated
+from interlock.errors import RegistryError, RegistryUnavailable
 
 _LARGEST_PAGE = 1_000  # versions that one request brings
+_NAMED = 20  # versions that an error names, the newest
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,18 @@ class ModelRegistry:
         """One version with its tags and aliases.
 
         Raises:
-            RegistryError: There is none.
+            RegistryError: There is none; names those that there are.
         """
-        with translated(f"find {model} version {version}"):
-            return _version(self._connection.client.get_model_version(model, version))
+        try:
+            with translated(f"find {model} version {version}"):
+                return _version(self._connection.client.get_model_version(model, version))
+        except RegistryUnavailable:
+            raise
+        except RegistryError as error:
+            newest = self.page(model, size=_NAMED).versions
+            known = ", ".join(each.version for each in newest) or "none"
+            remedy = f"choose a version that there is; the newest of {model}: {known}"
+            raise RegistryError(error.message, remedy=remedy) from error
 
     def version_at(self, model: str, alias: str) -> ModelVersion | None:
         """The version an alias points at, or None when there is no such alias or model."""
