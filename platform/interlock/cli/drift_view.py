@@ -14,6 +14,7 @@ from interlock.ml.profile_plan import ColumnRole
 from interlock.ml.verdict import ColumnVerdict, DriftVerdict, Outcome, Statistic
 
 MAX_ROWS: Final = 20  # of columns without drift
+LONGEST_NAME: Final = 32  # characters; of 80 there are enough left for the other columns
 _STYLES: Final = {
     Outcome.DRIFT: "bold red",
     Outcome.NO_DRIFT: "green",
@@ -28,15 +29,16 @@ def shown(verdict: DriftVerdict, about: Sequence[tuple[str, object]]) -> Sequenc
         verdict: What was found.
         about: What was compared; without a value, a name is left out.
     """
-    every = sorted(verdict.everything, key=lambda each: each.outcome is not Outcome.DRIFT)
-    drifted = sum(each.outcome is Outcome.DRIFT for each in every)
-    kept = every[: drifted + MAX_ROWS]
-    parts: list[RenderableType] = [
-        view.table(
-            ("name", "verdict", "distance", ">value", ">limit", ">p", ">missing"),
-            (_row(each) for each in kept),
-        )
-    ]
+    every = verdict.everything
+    kept = every[: len(verdict.drifted) + MAX_ROWS]
+    table = view.table(
+        ("name", "verdict", "distance", ">value", ">limit", ">p", ">missing"),
+        (_row(each) for each in kept),
+    )
+    # Where it gets narrow, words of the other columns are wrapped before a name is broken.
+    longest = max((len(each.name) for each in kept), default=0)
+    table.columns[0].min_width = min(LONGEST_NAME, longest)
+    parts: list[RenderableType] = [table]
     if len(every) > len(kept):
         parts.append(Text(f"and {len(every) - len(kept):,} more without drift", style="dim"))
     sentence = Text(drift_sentence(verdict), style=_STYLES[verdict.outcome])

@@ -104,9 +104,8 @@ class _Report:
         self._reference = reference
         self._current = current
         self._withheld = withheld
-        everything = [*verdict.predictions, *verdict.columns]
-        # Stable: each part is sorted already, and scores stand before columns as grave.
-        self._shown = sorted(everything, key=lambda each: each.outcome is not Outcome.DRIFT)
+        alone = {each.name for each in (*verdict.predictions, *verdict.columns)}
+        self._shown = [each for each in verdict.everything if each.name in alone]
         self._places = {each.name: place for place, each in enumerate(self._shown)}
 
     def verdict_box(self) -> Iterator[str]:
@@ -122,12 +121,7 @@ class _Report:
     def overview(self) -> Iterator[str]:
         """A row for everything that was judged."""
         yield "<h2>Everything that was judged</h2>"
-        rest = [*self._verdict.pairs]
-        if self._verdict.dependence is not None:
-            rest.append(self._verdict.dependence)
-        everything = sorted(
-            [*self._shown, *rest], key=lambda each: each.outcome is not Outcome.DRIFT
-        )
+        everything = self._verdict.everything
         yield from table(
             f"{len(everything):,} judged, drifted ones first; of each the distance that is "
             "greatest in multiples of its limit",
@@ -201,7 +195,7 @@ class _Report:
             few = sum(each.outcome is Outcome.NOT_ENOUGH_DATA for each in verdict.everything)
             rest = f" Of {few:,} there are too few values to tell." if few else ""
             return f"The data is still like the data that the model learned from.{rest}"
-        worst = next(each for each in (*self._shown, *verdict.everything) if _is_drift(each))
+        worst = verdict.everything[0]
         scores = any(map(_is_drift, verdict.predictions))
         effect = (
             "The model's scores have moved too: it decides otherwise than it did."

@@ -140,15 +140,14 @@ class DriftVerdict:
 
     @property
     def everything(self) -> tuple[ColumnVerdict, ...]:
-        """All that was judged."""
+        """All that was judged, drifted ones first, each by falling severity."""
         last = () if self.dependence is None else (self.dependence,)
-        return (*self.columns, *self.predictions, *self.pairs, *last)
+        return _sorted((*self.columns, *self.predictions, *self.pairs, *last))
 
     @property
     def drifted(self) -> tuple[str, ...]:
         """Names of all that drifted, worst first."""
-        found = [each for each in self.everything if each.outcome is Outcome.DRIFT]
-        return tuple(each.name for each in sorted(found, key=_order))
+        return tuple(each.name for each in self.everything if each.outcome is Outcome.DRIFT)
 
 
 def judge(

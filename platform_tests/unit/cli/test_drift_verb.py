@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,25 @@ def test_usual_data_ends_with_zero_and_drift_with_a_code_of_its_own(
     assert "drift of age (400 rows against 1,000)" in one_line(moved.out)
     assert moved.out.index("age") < moved.out.index("region")
     assert widest(moved.out) <= 80
+
+
+def test_names_are_in_one_piece_and_in_the_order_of_the_verdict(
+    here: Path, capsys: Capture
+) -> None:
+    del here
+    names = {"age": "average_utilisation_last_12m", "region": "region_of_residence"}
+    table(1_000).rename(names).write_parquet("long.parquet")
+    moved = table(seed=2, moved=1.0).with_columns(pl.col("steps") + 200, region=pl.lit("north"))
+    moved.rename(names).write_csv("far.csv")
+    called = call(capsys, *words("far.csv", reference="long.parquet"))
+    assert called.code == DRIFT
+    assert widest(called.out) <= 80
+    said = re.search(r"drift of (.*?) \(400 rows", one_line(called.out))
+    assert said
+    drifted = said[1].split(", ")
+    assert len(drifted) == 3
+    rows = [line.split()[0] for line in called.out.splitlines() if line.startswith(tuple(drifted))]
+    assert rows == drifted
 
 
 def test_one_document_holds_verdict_files_and_hashes(here: Path, capsys: Capture) -> None:

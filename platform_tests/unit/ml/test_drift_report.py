@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from interlock.ml.column_profiles import CategoryProfile
 from interlock.ml.distribution_shapes import Histogram, Shape, ValueShares, medians, shape_of
+from interlock.ml.drift_document import drift_sentence
 from interlock.ml.drift_limits import ColumnLimits, DriftLimits
 from interlock.ml.drift_report import MAX_PICTURES, render_drift_report
 from interlock.ml.evaluation import CostMatrix
@@ -142,6 +144,20 @@ def test_drifted_columns_stand_first_with_value_limit_and_corrected_p() -> None:
     assert "after correction (Holm) for" in found
     assert REFERENCE.plan.digest in found
     assert "2026-11-21 18:04 UTC" in found
+
+
+def test_headline_sentence_and_chapters_name_what_drifted_in_one_order() -> None:
+    rows = table(2_000, seed=2, moved=1.0).with_columns(pl.col("calm") + 3)
+    verdict = judge(REFERENCE, profile_table(rows, REFERENCE.plan))
+    severities = [each.severity for each in verdict.everything if each.name in verdict.drifted]
+    assert len(severities) >= 3
+    assert severities == sorted(severities, reverse=True)
+    assert drift_sentence(verdict).startswith(f"drift of {verdict.drifted[0]}, ")
+    text = rendered(rows)
+    headings = [unescape(each) for each in re.findall(r"<h3>(.*?)</h3>", text)]
+    chapters = [each for each in verdict.drifted if each in rows.columns]  # pairs have their own
+    assert headings[: len(chapters)] == chapters
+    assert f"Most changed: {verdict.drifted[0]}." in Read(text).text
 
 
 def test_tables_have_headings_and_pictures_have_titles() -> None:
