@@ -26,7 +26,9 @@ from interlock.cli.run_state import dagster_instance, known_to_live
 from interlock.cli.trail import RunAudit, read_audit, read_moves
 from interlock.cli.verb import unexpected
 from interlock.definitions import build_defs
-from interlock.errors import EvidenceError, GatesFailed, InterlockError
+from interlock.errors import AccessDenied, EvidenceError, GatesFailed, InterlockError
+from interlock.governance.access import Action, Resource
+from interlock.governance.approval import SIGNED_IN
 from interlock.governance.audit import Stream
 from interlock.guard import Guard
 from interlock.local.home import Home
@@ -69,6 +71,7 @@ class ObservedGuard(Guard):
         self._watcher.began(name)
         try:
             with super().step(context, product) as inside:
+                _require_owner(*inside, product)
                 yield inside
             well = True
         except dg.Failure as failure:
@@ -86,6 +89,31 @@ class ObservedGuard(Guard):
         finally:
             self.seconds[name] = time.monotonic() - began
             self._watcher.ended(name, well=well)
+
+
+def _require_owner(workspace: Workspace, run: RunContext, product: ModelProduct) -> None:
+    """Refuse, as Dagit does, who signed in and owns no part of the product.
+
+    Raises:
+        AccessDenied: They do not; it is recorded.
+    """
+    authority = workspace.authority
+    principal, action = authority.principal, Action.DATA_INGEST
+    if principal.verified_by not in SIGNED_IN or any(map(principal.is_owner, product.owners)):
+        return
+    denial = AccessDenied(
+        principal=principal.name,
+        role=principal.role.value,
+        action=action.value,
+        resource=product.name,
+        environment=authority.environment.value,
+        policies=(),
+        reason="where people sign in, only a product's owners launch it: "
+        + ", ".join(product.owners),
+        remedy="ask one of them, or an administrator to put you into the team",
+    )
+    authority.refuse(action, Resource("product", product.name), run, denial)
+    raise denial
 
 
 def run_pipeline(settings: Settings, product: ModelProduct, watcher: Watcher) -> PipelineRun:

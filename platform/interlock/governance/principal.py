@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from interlock.errors import ConfigurationError
 
@@ -55,6 +55,10 @@ class IdentitySource(StrEnum):
     SCHEDULE = "schedule"
 
 
+TEAM: Final = "team:"
+"""What an owner begins with that is a team."""
+
+
 @dataclass(frozen=True)
 class Principal:
     """Who acts.
@@ -86,6 +90,16 @@ class Principal:
     def account(self) -> str:
         """The name by which two principals are one; see ``account_of``."""
         return account_of(self.name)
+
+    def is_owner(self, owner: str) -> bool:
+        """Whether an owner of a product means them.
+
+        Args:
+            owner: ``team:`` and a team, or a person's account.
+        """
+        if owner.startswith(TEAM):
+            return owner.removeprefix(TEAM) in self.teams
+        return account_of(owner) == self.account
 
 
 UNVERIFIED = Principal(name="unverified", role=Role.VIEWER, verified_by="nobody")

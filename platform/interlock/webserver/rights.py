@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from interlock.components.decisions.job import DECIDERS
 from interlock.governance.access import Action, Decision
-from interlock.governance.principal import Principal, account_of
+from interlock.governance.principal import Principal
 from interlock.webserver.dagster_names import (
     ENOUGH_IN_DEV,
     LOCATION_SCOPED_PERMISSIONS,
@@ -25,7 +25,6 @@ NOBODY = "nobody is signed in"
 NEVER = "Interlock gives this to nobody"
 UNKNOWN = "this permission is new, and Interlock has no rule for it"
 OWNERS_ALONE = "only owners of the asset or job may do this"
-TEAM = "team:"
 
 Decide = Callable[[Action], Decision]
 
@@ -115,8 +114,4 @@ class Rights:
         return answers
 
     def _is(self, owner: str) -> bool:
-        if self.principal is None:
-            return False
-        if owner.startswith(TEAM):
-            return owner.removeprefix(TEAM) in self.principal.teams
-        return account_of(owner) == self.principal.account
+        return self.principal is not None and self.principal.is_owner(owner)

@@ -17,7 +17,7 @@ from interlock.cli.app import DENIED, FAILURE, OK
 from interlock.cli.progress import PREPARE
 from interlock.cli.run_document import PipelineRun
 from interlock.errors import AccessDenied, ConfigurationError, EvidenceError, InterlockError
-from interlock.governance.principal import Role
+from interlock.governance.principal import IdentitySource, Role
 from interlock.local.home import Home
 from interlock.settings import Settings
 
@@ -99,6 +99,20 @@ def test_denied_run_is_returned_with_its_trail(run: Run, world: World) -> None:
     assert [event.record.outcome.value for event in done.audit.events] == ["denied"]
     assert done.audit.verified
     assert world.state() == before
+
+
+def test_who_signed_in_launches_what_they_own_alone(run: Run, world: World) -> None:
+    before = world.state()
+    done, heard = run(source=IdentitySource.LOCAL, teams=frozenset({"others"}))
+    assert isinstance(done.error, AccessDenied)
+    assert "only a product's owners launch it: team:tests" in done.error.reason
+    assert heard.steps[2:] == [("raw_data", "began"), ("raw_data", "badly")]
+    (event,) = done.audit.events
+    assert (event.record.action, event.record.outcome.value) == ("data:ingest", "denied")
+    assert "only a product's owners" in event.record.reason
+    assert world.state() == before
+    done, _ = run(source=IdentitySource.LOCAL, teams=frozenset({"tests"}))
+    assert done.error is None
 
 
 def test_blocking_check_is_named_with_what_it_found(run: Run) -> None:
