@@ -119,6 +119,6 @@ resource "aws_secretsmanager_secret_version" "token" {
   for_each = aws_secretsmanager_secret.token
 
   secret_id                = each.value.id
-  secret_string_wo         = "nobody"
+  secret_string_wo         = "no-token-yet"
   secret_string_wo_version = 1 # later ones are the administrator's
 }
