@@ -7,6 +7,7 @@ How a server ends: ``ending.py``.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable
@@ -101,6 +102,7 @@ def serving_options(*, port: int) -> Callable[[Command], Command]:
     )
 
     def decorate(command: Command) -> Command:
+        @functools.wraps(command)  # with the options of the decorators below this one
         def started(
             *,
             host: str,
@@ -113,9 +115,6 @@ def serving_options(*, port: int) -> Callable[[Command], Command]:
             logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
             command(serving=Serving(host, port, allowed, proxies, https), **others)
 
-        started.__doc__ = command.__doc__
-        # Options of the command's own decorators, which stand below this one, come with it.
-        started.__dict__.update(command.__dict__)
         for option in reversed(options):
             started = option(started)
         return started
